@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a fault is made of: one const struct per kind, one file per kind, one
+ * line in injector/fault/registry.c.
+ *
+ * The life of a held fault, all of it inside the holder:
+ *
+ *   load      once, before the method: BPF objects, memory; nothing is attached
+ *   prepare   victims are known: check them, fill in the undo record (read-only)
+ *             -> the holder writes the record to the ledger
+ *   attach    touch the host, still without effect
+ *   arm       the fault begins (a store where the mechanism allows it)
+ *   renew     the lease is extended
+ *   poll      counters; is it still attached, is the target still there
+ *   disarm    the fault ends (a store)
+ *   verify    read back that nothing of it is left in effect
+ *   detach    take away what attach made
+ *   unload    once, at the end
+ *
+ * disarm, verify and detach are the only way back: normal end, abort, Ctrl-C
+ * and a dead controller all take it. They are idempotent, clean up after a
+ * half-done attach or arm, allocate nothing and parse nothing foreign.
+ * `recover` does the same from the undo record alone, in another process, after
+ * the holder died.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sys/types.h>
+
+#include "brunt/param.h"
+
+struct brunt_error;
+struct brunt_victims;
+
+/* Who ends the fault when everything of ours dies. Decides what may be promised. */
+enum brunt_undo {
+	BRUNT_UNDO_KERNEL,	/* the kernel: it hangs on an object of the holder */
+	BRUNT_UNDO_LEDGER,	/* `brunt recover`, from the ledger; inert until then */
+	BRUNT_UNDO_TARGET_EXIT,	/* stays, neutral, until the target exits */
+	BRUNT_UNDO_EVENT,	/* cannot be undone: it happened */
+};
+const char *brunt_undo_text(enum brunt_undo undo);	/* "kernel, when brunt ends", ... */
+
+#define BRUNT_UNDO_SIZE 512
+
+/* All that is needed to undo a change from another process: plain data, no pointers. Written to the ledger. */
+struct brunt_undo_record {
+	char fault[32];		/* the injector's name */
+	uint32_t step;
+	uint32_t version;	/* of data's layout, by injector */
+	char run[16];
+	unsigned char data[BRUNT_UNDO_SIZE];	/* the injector's own */
+};
+
+/* What the counters of one fault say so far. */
+struct brunt_hits {
+	uint64_t seen;		/* events that came by (packets, calls) */
+	uint64_t matched;	/* of those, the ones that the fault is about */
+	uint64_t hit;		/* of those, the ones that were hurt */
+	bool detached;		/* something took our link away */
+	bool target_gone;	/* nothing is left to hit */
+	bool lapsed;		/* the lease ran out */
+	char near_miss[160];	/* why hit may be 0: "saw 214 packets, none to port 5432"; "" when there is nothing to say */
+};
+
+/* One fault of the plan. */
+struct brunt_fault {
+	const struct brunt_injector *injector;
+	void *params;		/* injector->table->size bytes, decoded */
+	uint32_t step;		/* flat index of its step */
+	const char *name;	/* of its step */
+};
+
+/* What load() may use of the run. */
+struct brunt_fault_context {
+	const char *run;	/* run id: eight hex digits; part of every kernel object's name where names exist */
+	uint64_t seed;
+	const char *cgroup_mount;	/* of cgroup v2, or NULL */
+	uint64_t lease_ns;
+};
+
+struct brunt_injector {
+	const char *name;	/* "packet.drop" */
+	const char *summary;	/* one phrase */
+	enum brunt_undo undo;
+	bool instant;		/* happens once at arm and holds nothing: `hold` makes no sense */
+	unsigned wants;		/* enum brunt_want */
+	unsigned targets;	/* 1 << enum brunt_target_kind: the kinds of target it can hurt */
+	uint64_t capabilities;	/* 1 << CAP_x that the holder needs for it */
+	const char *hit_noun;	/* "packets dropped", "processes killed" */
+	const struct brunt_table *table;	/* parameters */
+
+	/* Can this host do it at all? Read-only. 0, -ENOTSUP or -EPERM with a sentence to act on. NULL: always. */
+	int (*probe)(struct brunt_error *err);
+
+	/* Do the parameters make sense together, and with this kind of target? Pure. NULL: always. */
+	int (*validate)(const void *params, int target_kind, struct brunt_error *err);
+
+	/* Writes mechanism for dry-run: "cgroup_skb programs on 1 cgroup". victims may be NULL (not resolved yet). */
+	void (*describe)(const struct brunt_fault *fault, const struct brunt_victims *victims, char *buf, size_t size);
+
+	/* Everything that can be done before the method. *ret_state is the injector's own. */
+	int (*load)(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,
+		    struct brunt_error *err);
+
+	/* victims stay valid until detach. Read-only for the host. */
+	int (*prepare)(void *state, const struct brunt_victims *victims, struct brunt_undo_record *ret_undo,
+		       struct brunt_error *err);
+	int (*attach)(void *state, struct brunt_error *err);	/* NULL: nothing to attach */
+
+	/* expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
+	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
+	void (*renew)(void *state, uint64_t expires);		/* NULL: has no lease of its own */
+	int (*poll)(void *state, struct brunt_hits *ret);	/* non-blocking */
+	void (*disarm)(void *state);				/* NULL for events */
+	int (*verify)(void *state, struct brunt_error *err);	/* NULL for events; -EBUSY: still in effect */
+	void (*detach)(void *state);				/* NULL for events */
+	/* After detach the state may go through prepare again (resolve each, follow, a second apply). */
+	void (*unload)(void *state);				/* NULL is allowed as state */
+
+	/* In another process, from the record alone, after the holder died. Idempotent. NULL for events and where the
+	 * kernel has done it; then recovery only reports it. */
+	int (*recover)(const struct brunt_undo_record *undo, struct brunt_error *err);
+
+	/* The child process that holds this fault (a pauser), or 0: it is one of brunt's own. NULL: never has one. */
+	pid_t (*child)(void *state);
+};
+
+/* All injectors, NULL-terminated, in the order in which people should read of them. */
+extern const struct brunt_injector *const brunt_injectors[];
+
+/* By name, or NULL. */
+const struct brunt_injector *brunt_injector_find(const char *name);
+
+/* Tests put a scripted injector in front of the registry; NULL takes it away. */
+void brunt_injector_override(const struct brunt_injector *const *injectors);
