@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller's end of the holder: verbs go out, reports come in, and the
+ * lease is renewed for as long as this loop turns.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "brunt/clock.h"
+#include "run/controller.h"
+
+uint64_t controller_verb(struct controller *ctl, enum brunt_verb_kind kind, uint32_t index)
+{
+	struct brunt_verb verb = { .kind = kind, .index = index, .sequence = ++ctl->sequence };
+
+	if (ctl->holder < 0)
+		return 0;
+	/* A full socket means a holder that does not read: its own lease ends it. Renewals may be lost, verbs are
+	 * few enough never to fill it alone. */
+	if (send(ctl->holder, &verb, sizeof(verb), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(verb))
+		return 0;
+	return verb.sequence;
+}
+
+void controller_revert_all(struct controller *ctl)
+{
+	if (ctl->revert_asked)
+		return;
+	ctl->revert_asked = brunt_now();
+	if (!controller_verb(ctl, BRUNT_VERB_REVERT_ALL, 0) && ctl->holder < 0)
+		ctl->reverted_all = true;
+}
+
+static void on_item(struct controller *ctl, const struct brunt_report *report)
+{
+	if (report->index >= ctl->plan->targets.count)
+		return;
+	if (!ctl->items[report->index])
+		ctl->items[report->index] = json_array();
+
+	json_t *item = json_pack("{s:s, s:b}", "name", report->text, "picked", !!(report->flags & BRUNT_REPORT_PICKED));
+
+	if (item && report->pid) {
+		(void)json_object_set_new(item, "pid", json_integer(report->pid));
+		(void)json_object_set_new(item, "start", json_integer((json_int_t)report->start));
+	}
+	(void)json_array_append_new(ctl->items[report->index], item);
+}
+
+static void on_resolved(struct controller *ctl, const struct brunt_report *report)
+{
+	if (report->index >= ctl->plan->targets.count || report->code)
+		return;
+
+	const struct brunt_target *target = (const struct brunt_target *)ctl->plan->targets.items + report->index;
+	json_t *items = ctl->items[report->index] ? ctl->items[report->index] : json_array();
+
+	ctl->items[report->index] = NULL;
+	controller_emit(ctl, "target", report->at, "{s:s, s:I, s:I, s:f, s:I, s:o}", "target", target->name, "matched",
+			(json_int_t)report->matched, "picked", (json_int_t)report->picked, "share_ratio", report->share,
+			"victims", (json_int_t)report->victims, "items", items);
+}
+
+static void on_hits(struct controller *ctl, const struct brunt_report *report)
+{
+	const struct brunt_hits *hits = &report->hits;
+
+	if (report->index >= ctl->plan->step_count)
+		return;
+
+	json_t *fields = json_pack("{s:s, s:I, s:I, s:I}", "step", ctl->plan->steps[report->index]->name, "seen",
+				   (json_int_t)hits->seen, "matched", (json_int_t)hits->matched, "hit",
+				   (json_int_t)hits->hit);
+
+	if (fields && hits->near_miss[0])
+		(void)json_object_set_new(fields, "near_miss", json_string(hits->near_miss));
+	controller_emit_fields(ctl, "fault.hits", report->at, fields);
+}
+
+static void on_alive(struct controller *ctl, const struct brunt_report *report)
+{
+	const struct brunt_target *targets = ctl->plan->targets.items;
+
+	if (report->index >= ctl->plan->targets.count || report->code)
+		return;
+	for (uint32_t i = 0; i < ctl->plan->condition_count; i++) {
+		if (ctl->plan->conditions[i]->resolved_target != &targets[report->index])
+			continue;
+		ctl->alive[i] = report->matched;
+		ctl->alive_known[i] = true;
+	}
+}
+
+static void on_reverted_all(struct controller *ctl, const struct brunt_report *report)
+{
+	ctl->reverted_all = true;
+	ctl->residue |= report->code == -EBUSY;
+	if (!ctl->first_applied || ctl->reverted)
+		return;
+	ctl->reverted = report->at;
+
+	json_t *fields = json_pack("{s:b, s:I}", "clean", !ctl->residue, "took_ns",
+				   (json_int_t)(report->at > ctl->revert_asked ? report->at - ctl->revert_asked : 0));
+
+	if (fields && ctl->breach_sample)
+		(void)json_object_set_new(fields, "since_ns", json_integer((json_int_t)ctl->breach_sample));
+	controller_emit_fields(ctl, "reverted", report->at, fields);
+}
+
+static void on_report(struct controller *ctl, const struct brunt_report *report)
+{
+	switch ((enum brunt_report_kind)report->kind) {
+	case BRUNT_REPORT_PREPARED:
+		ctl->prepared = true;
+		ctl->prepared_code = report->code;
+		(void)snprintf(ctl->prepared_text, sizeof(ctl->prepared_text), "%s", report->text);
+		break;
+	case BRUNT_REPORT_ITEM:
+		on_item(ctl, report);
+		break;
+	case BRUNT_REPORT_RESOLVED:
+		on_resolved(ctl, report);
+		break;
+	case BRUNT_REPORT_APPLIED:
+		if (report->index < ctl->plan->step_count)
+			controller_step_applied(ctl, report->index, report);
+		break;
+	case BRUNT_REPORT_REVERTED:
+		if (report->index < ctl->plan->step_count)
+			controller_step_reverted(ctl, report->index, report);
+		break;
+	case BRUNT_REPORT_REVERTED_ALL:
+		on_reverted_all(ctl, report);
+		break;
+	case BRUNT_REPORT_HITS:
+		on_hits(ctl, report);
+		break;
+	case BRUNT_REPORT_ALIVE:
+		on_alive(ctl, report);
+		break;
+	case BRUNT_REPORT_LOST:
+		if (report->index < ctl->plan->step_count)
+			controller_emit(ctl, "fault.lost", report->at, "{s:s, s:s}", "step",
+					ctl->plan->steps[report->index]->name, "why", report->text);
+		controller_stop(ctl, STOP_ERROR, "a fault was lost while held: %s", report->text);
+		break;
+	case BRUNT_REPORT_LAPSED:
+		controller_stop(ctl, STOP_LEASE, "the lease ran out: the controller was stopped or starved for longer "
+						 "than the lease; everything was reverted");
+		break;
+	case BRUNT_REPORT_ENDED:
+		ctl->holder_ended = true;
+		ctl->residue |= report->code == -EBUSY;
+		break;
+	case BRUNT_REPORT_POLLED:
+		break;
+	}
+}
+
+static int on_holder(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+	struct controller *ctl = user;
+	struct brunt_report report;
+
+	(void)revents;
+	for (;;) {
+		ssize_t size = recv(fd, &report, sizeof(report), MSG_DONTWAIT);
+
+		if (size == (ssize_t)sizeof(report)) {
+			report.text[sizeof(report.text) - 1] = '\0';
+			report.hits.near_miss[sizeof(report.hits.near_miss) - 1] = '\0';
+			on_report(ctl, &report);
+			continue;
+		}
+		if (size < 0 && (errno == EAGAIN || errno == EINTR))
+			return 0;
+		break;
+	}
+	/* End of file: the holder is gone, and with it all that it held. */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	ctl->holder = -1;
+	controller_emit(ctl, "role.end", 0, "{s:s, s:i, s:b}", "role", "holder", "pid",
+			(int)ctl->shared->pid[BRUNT_ROLE_HOLDER], "expected", ctl->holder_ended);
+	if (!ctl->holder_ended) {
+		ctl->reverted_all = true;
+		controller_stop(ctl, STOP_ERROR, "the holder died; the kernel took back what it held");
+	}
+	return 0;
+}
+
+static int on_renew(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct controller *ctl = user;
+	uint64_t interval = ctl->plan->lease / 5 / 1000;
+
+	(void)usec;
+	(void)controller_verb(ctl, BRUNT_VERB_RENEW, 0);
+	if (ctl->held || ctl->first_applied)
+		(void)(++ctl->renewed % 3 || !controller_verb(ctl, BRUNT_VERB_POLL, 0));
+	(void)sd_event_source_set_time(source, brunt_now() / 1000 + interval);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int controller_holding_start(struct controller *ctl, struct brunt_error *err)
+{
+	int r = sd_event_add_io(ctl->loop, NULL, ctl->holder, EPOLLIN, on_holder, ctl);
+
+	if (r >= 0)
+		r = sd_event_add_time(ctl->loop, NULL, CLOCK_BOOTTIME, brunt_now() / 1000, 1000, on_renew, ctl);
+	return r < 0 ? brunt_fail(err, -r, "cannot watch the holder") : 0;
+}
