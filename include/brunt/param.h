@@ -183,7 +183,7 @@ int brunt_param_decode(const struct brunt_scope *scope, json_t *object, const ch
 int brunt_param_defaults(const struct brunt_table *table, void *object, struct brunt_arena *arena,
 			 struct brunt_error *err);
 
-/* Writes the decoded value of a row for a person ("30 %", "SIGKILL", "10.0.0.5/32:5432/tcp"); returns buf. */
+/* Writes the decoded value of a row for a person ("30 %", "SIGKILL", "10.0.0.5:5432/tcp"); returns buf. */
 const char *brunt_param_print(const struct brunt_param *param, const void *object, char *buf, size_t size);
 
 /* What a row accepts, as a person would say it: "duration, such as \"200ms\"; at most 60 s". Returns buf. */
@@ -199,5 +199,21 @@ json_t *brunt_param_schema_value(const struct brunt_param *param, json_t *defs);
 const char *brunt_signal_name(int signal);
 const char *brunt_errno_name(int code);
 
-/* Writes an endpoint as it would be typed; returns buf (80 bytes suffice). */
+/*
+ * Reads an endpoint; 0 or -EINVAL with a phrase. Names are not looked up.
+ *
+ *   endpoint = [ host ] [ ":" ports ] [ "/" protocol ]		at least one of the three
+ *   host     = v4 [ "/" bits ] | v6 [ "/" bits ]		v6 without brackets: no ports may follow
+ *            | "[" v6 [ "/" bits ] "]" | "[" v6 "]" "/" bits
+ *   ports    = port [ "-" port ]				1..65535
+ *   protocol = "tcp" | "udp" | "icmp"				icmp has no ports
+ *
+ * Address bits beyond the prefix are an error that shows the right network.
+ */
+int brunt_endpoint_parse(const char *text, struct brunt_endpoint *ret, struct brunt_error *err);
+
+/*
+ * Writes an endpoint as it would be typed ("10.0.0.0/8:5432/tcp", "[fd00::/8]:80", ":8080-8090"; a prefix of all bits
+ * is left out; "any" when everything matches); returns buf (80 bytes suffice).
+ */
 const char *brunt_endpoint_print(const struct brunt_endpoint *endpoint, char *buf, size_t size);
