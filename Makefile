@@ -6,7 +6,8 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       ?= gcc
 CLANG    ?= clang
-BPFTOOL  ?= bpftool
+# In sbin, which ordinary users may not have in PATH.
+BPFTOOL  ?= $(or $(shell PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v bpftool),bpftool)
 SANITIZE ?=
 V        ?= 0
 WERROR   ?= 1
@@ -45,8 +46,9 @@ help: ## this list
 	@echo '  variables    BUILD= PREFIX= DESTDIR= SANITIZE=address,undefined V=1 CC= CFLAGS='
 
 setup: ## install what building, the demo and the tests need (apt; root or sudo)
-	$(Q)scripts/setup
+	$(Q)scripts/setup $(SETUP)
 
+demo: SETUP = build demo
 demo: setup ## install what is missing, build, run the quickstart
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/demo $(BUILD)/brunt
