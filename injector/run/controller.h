@@ -87,6 +87,7 @@ struct controller {
 	sd_event *loop;
 	int holder, launcher, recoverer, keys;	/* sockets and pipe; -1 when not there (any more) */
 	pid_t launcher_pid;
+	const char *journal_path;
 	struct brunt_sink *journal, *screen;
 	struct brunt_story *story;
 	struct brunt_watch *watch;

@@ -189,6 +189,7 @@ void controller_emit_start(struct controller *ctl)
 				   "lease_ns", (json_int_t)plan->lease);
 
 	if (fields) {
+		set(fields, "journal", json_string(ctl->journal_path));
 		if (plan->description)
 			set(fields, "description", json_string(plan->description));
 		set(fields, "blast_radius",

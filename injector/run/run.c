@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a loaded plan to the controller: what all roles share is made, then
+ * every role is forked, then this process gives up its privileges.
+ *
+ * The order is part of the safety: roles first, objects after. Nothing that
+ * could keep a fault alive exists before the last fork, and each end of a
+ * socketpair is open in exactly two processes, so that death is heard as EOF.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "brunt/clock.h"
+#include "brunt/error.h"
+#include "brunt/ledger.h"
+#include "brunt/memory.h"
+#include "run/controller.h"
+#include "run/run.h"
+
+#define JOURNAL_FLUSH_WITHIN (5 * BRUNT_S)
+
+/* Descriptors between the roles; [0] is the controller's end (of a pipe: the reader's). */
+struct wires {
+	int holder[2], launcher[2], recoverer[2];
+	int journal[2], screen[2], keys[2];
+	int journal_file;
+};
+
+struct run {
+	const struct brunt_plan *plan;
+	const struct brunt_run_options *options;
+	struct brunt_run_setup setup;
+	struct wires wires;
+	int shared_fd;
+	char journal_path[512];
+	pid_t screen, journal, recoverer, launcher;
+};
+
+static void close_pair(int pair[2])
+{
+	for (int i = 0; i < 2; i++) {
+		if (pair[i] >= 0)
+			(void)close(pair[i]);
+		pair[i] = -1;
+	}
+}
+
+static void close_wires(struct wires *wires)
+{
+	close_pair(wires->holder);
+	close_pair(wires->launcher);
+	close_pair(wires->recoverer);
+	close_pair(wires->journal);
+	close_pair(wires->screen);
+	close_pair(wires->keys);
+	if (wires->journal_file >= 0)
+		(void)close(wires->journal_file);
+	wires->journal_file = -1;
+}
+
+static int open_wires(struct wires *wires, struct brunt_error *err)
+{
+	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
+
+	if (socketpair(AF_UNIX, type, 0, wires->holder) || socketpair(AF_UNIX, type, 0, wires->launcher) ||
+	    socketpair(AF_UNIX, type, 0, wires->recoverer) || pipe2(wires->journal, O_CLOEXEC) ||
+	    pipe2(wires->screen, O_CLOEXEC) || pipe2(wires->keys, O_CLOEXEC))
+		return brunt_fail(err, errno, "cannot make the roles' sockets: %s", strerror(errno));
+	return 0;
+}
+
+/*
+ * Memory that the privileged roles write and the others only read: sealed against new writable mappings
+ * (F_SEAL_FUTURE_WRITE, fcntl(2)), so that an unprivileged role that maps it again can never write it.
+ */
+static int make_shared(struct run *run, struct brunt_error *err)
+{
+	run->shared_fd = memfd_create("brunt-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (run->shared_fd < 0 || ftruncate(run->shared_fd, sizeof(struct brunt_shared)))
+		return brunt_fail(err, errno, "cannot make shared memory: %s", strerror(errno));
+	run->setup.shared = mmap(NULL, sizeof(struct brunt_shared), PROT_READ | PROT_WRITE, MAP_SHARED, run->shared_fd, 0);
+	run->setup.result = mmap(NULL, sizeof(struct brunt_result_box), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (run->setup.shared == MAP_FAILED || run->setup.result == MAP_FAILED ||
+	    fcntl(run->shared_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW))
+		return brunt_fail(err, errno, "cannot make shared memory: %s", strerror(errno));
+	return 0;
+}
+
+static int make_shared_read_only(struct run *run)
+{
+	void *again = mmap(run->setup.shared, sizeof(struct brunt_shared), PROT_READ, MAP_SHARED | MAP_FIXED,
+			   run->shared_fd, 0);
+
+	return again == MAP_FAILED ? -errno : 0;
+}
+
+static int name_run(struct run *run, struct brunt_error *err)
+{
+	struct brunt_shared *shared = run->setup.shared;
+	char folder[96];
+	uint32_t id;
+	int r;
+
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return brunt_fail(err, EIO, "no random numbers");
+	(void)snprintf(shared->run, sizeof(shared->run), "%08x", id);
+	(void)snprintf(shared->plan, sizeof(shared->plan), "%s", run->plan->name);
+	shared->started = brunt_now();
+	shared->pid[BRUNT_ROLE_CONTROLLER] = getpid();
+	r = brunt_ledger_folder(folder, sizeof(folder), true, err);
+	if (r)
+		return r;
+	(void)snprintf(run->setup.run_dir, sizeof(run->setup.run_dir), "%s/%s.d", folder, shared->run);
+	if (!brunt_cgroup_mount(run->setup.cgroup_mount, sizeof(run->setup.cgroup_mount)) &&
+	    run->setup.identity.privileged)
+		(void)snprintf(run->setup.run_cgroup, sizeof(run->setup.run_cgroup), "/brunt.%s", shared->run);
+	return 0;
+}
+
+/* Leaves only keep (and what role_enter adds) open; ends the process when the role cannot be taken on. */
+static void enter(struct run *run, enum brunt_role role, const int *keep, size_t count)
+{
+	struct brunt_error err = { 0 };
+
+	if (brunt_role_enter(role, &run->setup.identity, run->setup.capabilities, keep, count, &err)) {
+		dprintf(STDERR_FILENO, "brunt: %s: %s\n", brunt_roles[role].name, err.msg);
+		_exit(BRUNT_ERROR);
+	}
+}
+
+static pid_t fork_journal(struct run *run)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+
+	const int keep[] = { run->wires.journal[0], run->wires.journal_file };
+
+	if (make_shared_read_only(run))
+		_exit(BRUNT_ERROR);
+	enter(run, BRUNT_ROLE_JOURNAL, keep, BRUNT_COUNT(keep));
+	_exit(brunt_journal_main(keep[0], keep[1]));
+}
+
+static pid_t fork_screen(struct run *run)
+{
+	const struct brunt_run_options *options = run->options;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+
+	const int keep[] = { run->wires.screen[0], run->wires.keys[1], STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+
+	if (make_shared_read_only(run))
+		_exit(BRUNT_ERROR);
+	enter(run, BRUNT_ROLE_SCREEN, keep, BRUNT_COUNT(keep));
+	_exit(brunt_screen_main(keep[0], STDOUT_FILENO, STDIN_FILENO, keep[1], options->output, options->live,
+				options->colour));
+}
+
+static pid_t fork_recoverer(struct run *run)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	pid_t pid = pidfd < 0 ? -1 : fork();
+
+	if (pid) {
+		if (pidfd >= 0)
+			(void)close(pidfd);
+		return pid;
+	}
+
+	run->setup.controller_pidfd = pidfd;
+	_exit(brunt_recoverer_main(&run->setup, run->wires.recoverer[1], run->wires.holder[1]));
+}
+
+static bool needs_launcher(const struct brunt_plan *plan)
+{
+	if (plan->services.count || plan->finally.count)
+		return true;
+	BRUNT_FOREACH(struct brunt_sli, sli, plan->slis)
+		if (sli->kind == BRUNT_SLI_COMMAND)
+			return true;
+	for (uint32_t i = 0; i < plan->step_count; i++)
+		if (plan->steps[i]->kind == BRUNT_STEP_RUN)
+			return true;
+	return false;
+}
+
+static int fork_roles(struct run *run, struct brunt_error *err)
+{
+	struct brunt_shared *shared = run->setup.shared;
+	int r = 0;
+
+	run->journal = fork_journal(run);
+	run->screen = run->journal < 0 ? -1 : fork_screen(run);
+	run->recoverer = run->screen < 0 ? -1 : fork_recoverer(run);
+	if (run->recoverer < 0)
+		return brunt_fail(err, errno, "cannot fork: %s", strerror(errno));
+	shared->pid[BRUNT_ROLE_JOURNAL] = run->journal;
+	shared->pid[BRUNT_ROLE_SCREEN] = run->screen;
+	shared->pid[BRUNT_ROLE_RECOVERER] = run->recoverer;
+	/* Last, because it unshares: later children of ours would land in its PID namespace. */
+	if (needs_launcher(run->plan)) {
+		r = brunt_launcher_fork(&run->setup, run->wires.launcher[1], &run->launcher, err);
+		shared->pid[BRUNT_ROLE_LAUNCHER] = r ? 0 : run->launcher;
+	}
+	return r;
+}
+
+/* Lets the screen write all it has, for as long as its reader needs: nothing is held any more. A signal ends the wait. */
+static void await_screen(struct run *run, struct brunt_sink *sink)
+{
+	sigset_t signals;
+	const struct timespec moment = { .tv_nsec = 20 * (long)BRUNT_MS };
+	bool flushed = false;
+
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+	for (;;) {
+		if (!flushed)
+			flushed = !brunt_sink_flush(sink, 20 * BRUNT_MS) || brunt_sink_broken(sink);
+		if (waitpid(run->screen, NULL, WNOHANG))
+			return;
+		if (sigtimedwait(&signals, NULL, &moment) > 0) {
+			(void)kill(run->screen, SIGKILL);
+			(void)waitpid(run->screen, NULL, 0);
+			return;
+		}
+	}
+}
+
+static int control(struct run *run, struct brunt_error *err)
+{
+	struct wires *wires = &run->wires;
+	const int keep[] = { wires->holder[0], wires->launcher[0], wires->recoverer[0], wires->journal[1],
+			     wires->screen[1], wires->keys[0], STDERR_FILENO };
+	struct controller ctl = {
+		.plan = run->plan,
+		.options = run->options,
+		.setup = &run->setup,
+		.shared = run->setup.shared,
+		.holder = wires->holder[0],
+		.launcher = run->launcher > 0 ? wires->launcher[0] : -1,
+		.recoverer = wires->recoverer[0],
+		.keys = wires->keys[0],
+		.launcher_pid = run->launcher,
+		.journal_path = run->journal_path,
+		.resolve = {
+			.seed = run->setup.seed,
+			.proc = "/proc",
+			.cgroup_mount = run->setup.cgroup_mount[0] ? run->setup.cgroup_mount : NULL,
+			.run_cgroup = run->setup.run_cgroup[0] ? run->setup.run_cgroup : NULL,
+			.service_names = run->plan->service_names,
+			.services = run->setup.shared->services,
+			.own = run->setup.shared->pid,
+			.own_count = _BRUNT_ROLE_MAX,
+		},
+	};
+	int status;
+
+	if (make_shared_read_only(run))
+		return brunt_fail(err, EIO, "cannot map the shared memory again");
+	(void)close(wires->screen[0]);
+	(void)close(wires->journal[0]);
+	if (brunt_role_enter(BRUNT_ROLE_CONTROLLER, &run->setup.identity, 0, keep, BRUNT_COUNT(keep), err))
+		return -err->code;
+	if (brunt_sink_new(wires->journal[1], &ctl.journal, err) || brunt_sink_new(wires->screen[1], &ctl.screen, err))
+		return -err->code;
+	status = controller_main(&ctl);
+	(void)brunt_sink_flush(ctl.journal, JOURNAL_FLUSH_WITHIN);
+	await_screen(run, ctl.screen);
+	brunt_sink_free(ctl.journal);
+	brunt_sink_free(ctl.screen);
+	return status;
+}
+
+int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)
+{
+	struct run run = {
+		.plan = plan,
+		.options = options,
+		.setup = { .plan = plan, .result_path = options->result, .controller_pidfd = -1 },
+		.wires = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, -1 },
+		.shared_fd = -1,
+		.launcher = -1,
+	};
+	int r = brunt_identity_get(&run.setup.identity, err);
+
+	run.setup.seed = options->has_seed ? options->seed : plan->seed;
+	run.setup.capabilities = brunt_plan_capabilities(plan);
+	if (!r)
+		r = brunt_preflight(plan, err);
+	if (!r)
+		r = make_shared(&run, err);
+	if (!r)
+		r = name_run(&run, err);
+	if (!r)
+		r = open_wires(&run.wires, err);
+	if (!r)
+		r = brunt_journal_open(run.setup.shared->run, run.setup.identity.uid, run.setup.identity.gid,
+				       run.journal_path, sizeof(run.journal_path), &run.wires.journal_file, err);
+	if (!r)
+		r = fork_roles(&run, err);
+	if (!r)
+		r = control(&run, err);
+	else
+		close_wires(&run.wires);	/* every role that was forked hears EOF and ends */
+	return r;
+}
