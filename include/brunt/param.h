@@ -99,7 +99,7 @@ struct brunt_param {
 	bool required;
 	size_t offset;		/* of the member */
 	size_t set;		/* offset of a bool that becomes true when the key was given; 0: none */
-	double min, max;	/* inclusive, in the type's base unit; 0,0: no limit but the type's own. For lists: see count_max */
+	double min, max;	/* inclusive, in the type's base unit, bytes for text; max 0: no upper limit but the type's own */
 	const char *def;	/* default, parsed by the same code as user input; NULL: zero */
 	const struct brunt_value *values;	/* BRUNT_T_ENUM: ends with { 0 } */
 	const struct brunt_table *table;	/* BRUNT_T_OBJECT */
@@ -138,6 +138,7 @@ struct brunt_table {
 #define BRUNT_ERRNO(S, m, ...) BRUNT_ROW(S, m, int, BRUNT_T_ERRNO, __VA_ARGS__)
 #define BRUNT_SIGNAL(S, m, ...) BRUNT_ROW(S, m, int, BRUNT_T_SIGNAL, __VA_ARGS__)
 #define BRUNT_PICK(S, m, ...) BRUNT_ROW(S, m, struct brunt_pick, BRUNT_T_PICK, __VA_ARGS__)
+#define BRUNT_ENDPOINT(S, m, ...) BRUNT_ROW(S, m, struct brunt_endpoint, BRUNT_T_ENDPOINT, __VA_ARGS__)
 /* A list of scalars of type t: BRUNT_LIST_OF(struct s, to, BRUNT_T_ENDPOINT, .help = ...) */
 #define BRUNT_LIST_OF(S, m, t, ...) BRUNT_ROW(S, m, struct brunt_list, t, .shape = BRUNT_LIST, __VA_ARGS__)
 /* An object of its own: struct x *m */

@@ -114,7 +114,8 @@ static int parse_tree(struct brunt_doc *doc, const char *text, size_t size, stru
 	}
 	doc->root = json_loadb(text, size, 0, &error);
 	if (!doc->root) {
-		if (json_error_code(&error) == json_error_out_of_memory)
+		/* When memory is short jansson often says nothing at all. */
+		if (json_error_code(&error) == json_error_out_of_memory || !error.text[0])
 			return -ENOMEM;
 		/* The scanner knows JSON, so this is a difference between the two; told rather than hidden. */
 		add_error(diags, doc->name, "", error.line > 0 ? (unsigned)error.line : 0,

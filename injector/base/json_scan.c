@@ -297,10 +297,11 @@ static int scan_number(struct scan *s)
 			return FAIL(s, "the number is too big");
 	}
 	if (exponent) {
-		const char *power = strpbrk(text, "eE") + 1;
+		long power;
 
 		errno = 0;
-		if (strtol(power, NULL, 10) + (long)digits > 300 || errno == ERANGE)
+		power = strtol(strpbrk(text, "eE") + 1, NULL, 10);
+		if (errno == ERANGE || power > 308 - (long)digits)
 			return FAIL(s, "the number is too big");
 	}
 	skip(s, size);

@@ -227,6 +227,7 @@ static const struct name errnos[] = {
 };
 
 /* Second names; never printed. */
+static const struct name signal_aliases[] = { N(SIGPOLL), N(SIGIOT), N(SIGCLD) };
 static const struct name errno_aliases[] = {
 	N(EDEADLOCK),
 	N(ENOTSUP),
@@ -292,6 +293,30 @@ const char *const *brunt_errno_names(void)
 	return names;
 }
 
+/* By the name with or without "SIG"; 0 when there is none. */
+static int find_signal(const char *text)
+{
+	char name[32] = "SIG";
+	int value;
+
+	if (strlen(text) >= sizeof(name) - strlen("SIG"))
+		return 0;
+	strcpy(name + (strncmp(text, "SIG", 3) == 0 ? 0 : 3), text);
+	value = value_of(signals, BRUNT_COUNT(signals), name);
+	return value ? value : value_of(signal_aliases, BRUNT_COUNT(signal_aliases), name);
+}
+
+static const char *suggest_signal(const char *text)
+{
+	const char *meant = brunt_suggest(text, brunt_signal_names());
+	char name[32] = "SIG";
+
+	if (meant || strlen(text) == 0 || strlen(text) >= sizeof(name) - strlen("SIG"))
+		return meant;
+	strcpy(name + 3, text);
+	return brunt_suggest(name, brunt_signal_names());
+}
+
 int brunt_signal_parse(const char *text, int *ret, struct brunt_error *err)
 {
 	int value = read_number(text, SIGNAL_MAX);
@@ -299,13 +324,7 @@ int brunt_signal_parse(const char *text, int *ret, struct brunt_error *err)
 	const char *meant;
 
 	if (value == 0)
-		value = value_of(signals, BRUNT_COUNT(signals), text);
-	if (value == 0 && strncmp(text, "SIG", 3) != 0 && strlen(text) < 16) {
-		char name[32] = "SIG";
-
-		strcat(name, text);
-		value = value_of(signals, BRUNT_COUNT(signals), name);
-	}
+		value = find_signal(text);
 	if (value > 0) {
 		*ret = value;
 		return 0;
@@ -314,13 +333,7 @@ int brunt_signal_parse(const char *text, int *ret, struct brunt_error *err)
 	if (value < 0)
 		return brunt_fail(err, EINVAL, "no signal has the number '%s'; they go from 1 to %d", shown,
 				  SIGNAL_MAX);
-	meant = brunt_suggest(text, brunt_signal_names());
-	if (!meant && strlen(text) < 16) {
-		char name[32] = "SIG";
-
-		strcat(name, text);
-		meant = brunt_suggest(name, brunt_signal_names());
-	}
+	meant = suggest_signal(text);
 	if (meant)
 		return brunt_fail(err, EINVAL, "no signal is called '%s'; did you mean '%s'?", shown, meant);
 	return brunt_fail(err, EINVAL, "no signal is called '%s'; write for example \"SIGTERM\"", shown);

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEYS_MAX 256 /* keys that a suggestion chooses from */
+#define KEYS_MAX  256 /* keys that a suggestion chooses from */
+#define KEYS_TOLD 12  /* more than that nobody wants to read in a message */
 
 static int decode_object(const struct brunt_scope *scope, const struct brunt_table *table, json_t *value,
 			 const char *pointer, void *object);
@@ -148,21 +149,15 @@ static int decode_entry(const struct brunt_scope *scope, const struct brunt_para
 static int decode_pair(const struct brunt_scope *scope, const struct brunt_param *param, const char *key, json_t *value,
 		       const char *pointer, struct brunt_pair *to)
 {
-	char shown[BRUNT_QUOTE_SIZE];
-	int r;
-
-	if (!key[0] || strcmp(brunt_text_quote(key, shown), key) != 0) {
+	if (!key[0] || !brunt_text_is_clean(key)) {
 		brunt_doc_error(scope->doc, scope->diags, pointer, true, "%s",
-				!key[0]			       ? "a key must not be empty"
-				: strlen(key) >= sizeof(shown) ? "the key is too long; at most 63 characters"
-							       : "the key has a control character");
+				key[0] ? "a key must not have a control character" : "a key must not be empty");
 		return -EINVAL;
 	}
 	to->key = brunt_arena_copy(scope->arena, key, strlen(key));
 	if (!to->key)
 		return -ENOMEM;
-	r = decode_one(scope, param, value, pointer, &to->value);
-	return r;
+	return decode_one(scope, param, value, pointer, &to->value);
 }
 
 /* A JSON object whose keys are the user's own. */
@@ -249,7 +244,6 @@ static int decode_row(const struct brunt_scope *scope, const struct brunt_param 
 {
 	char place[BRUNT_POINTER_SIZE];
 	json_t *value;
-	int r;
 
 	if (param->type == BRUNT_T_PLACE) {
 		char *copy = brunt_arena_copy(scope->arena, pointer, strlen(pointer));
@@ -270,9 +264,8 @@ static int decode_row(const struct brunt_scope *scope, const struct brunt_param 
 	}
 	if (param->set)
 		*(bool *)((char *)to + param->set) = true;
-	r = decode_value(scope, param, value, brunt_pointer_join(pointer, param->key, place, sizeof(place)),
-			 member(param, to));
-	return r;
+	return decode_value(scope, param, value, brunt_pointer_join(pointer, param->key, place, sizeof(place)),
+			    member(param, to));
 }
 
 static bool is_known(const char *key, const struct brunt_part *parts, size_t count)
@@ -306,7 +299,7 @@ static void tell_unknown(const struct brunt_scope *scope, const char *key, const
 	list[0] = '\0';
 	for (size_t i = 0; i < key_count && length < sizeof(list); i++)
 		length += (size_t)snprintf(list + length, sizeof(list) - length, "%s'%s'", i ? ", " : "", keys[i]);
-	if (length > 0 && length < sizeof(list))
+	if (key_count > 0 && key_count <= KEYS_TOLD && length < sizeof(list))
 		brunt_doc_error(scope->doc, scope->diags, place, true, "unknown key; there are %s", list);
 	else
 		brunt_doc_error(scope->doc, scope->diags, place, true, "unknown key");

@@ -14,16 +14,30 @@ size_t brunt_text_cut(const char *text, size_t size)
 	return length;
 }
 
+/* How many bytes of a control character stand at p; 0: none. */
+static size_t control_size(const unsigned char *p)
+{
+	if (*p < 0x20 || *p == 0x7f)
+		return 1;
+	return *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
 void brunt_text_clean(char *text)
 {
 	for (unsigned char *p = (unsigned char *)text; *p; p++) {
-		if (*p < 0x20 || *p == 0x7f) {
-			*p = '?';
-		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
-			*p++ = '?';
-			*p = '?';
-		}
+		size_t size = control_size(p);
+
+		memset(p, '?', size);
+		p += size == 2;
 	}
+}
+
+bool brunt_text_is_clean(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		if (control_size(p) > 0)
+			return false;
+	return true;
 }
 
 const char *brunt_text_quote(const char *text, char buf[BRUNT_QUOTE_SIZE])

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define BRUNT_QUOTE_SIZE 64
@@ -14,6 +15,9 @@ size_t brunt_text_cut(const char *text, size_t size);
 
 /* Replaces control characters (C0, DEL, and C1 in UTF-8) by '?', in place. */
 void brunt_text_clean(char *text);
+
+/* Whether brunt_text_clean() would leave text as it is. */
+bool brunt_text_is_clean(const char *text);
 
 /* text for quotation in a message: cleaned, and cut with "..." when long. Returns buf (BRUNT_QUOTE_SIZE bytes). */
 const char *brunt_text_quote(const char *text, char buf[BRUNT_QUOTE_SIZE]);

@@ -178,14 +178,15 @@ static const char *example(enum brunt_dimension dimension)
 }
 
 /* What follows the number is no unit. */
-static int fail_unit(const char *shown, const char *unit, enum brunt_dimension want, struct brunt_error *err)
+static int fail_unit(const char *text, const char *shown, const char *unit, enum brunt_dimension want,
+		     struct brunt_error *err)
 {
 	const char *rest = unit + strspn(unit, " \t");
 	char quoted[BRUNT_QUOTE_SIZE];
 
 	if (rest != unit && find_unit(rest, strlen(rest)))
 		return brunt_fail(err, EINVAL, "'%s' has a space before its unit; write \"%.*s%s\"", shown,
-				  (int)(unit - shown), shown, rest);
+				  (int)(unit - text), text, rest);
 	if (*unit == ',')
 		return brunt_fail(err, EINVAL, "'%s' has a comma; write the decimal point as \".\"", shown);
 	for (size_t i = 0; i < BRUNT_COUNT(units); i++)
@@ -265,7 +266,8 @@ static int parse_iso(const char *text, const char *shown, double *ret, struct br
 }
 
 /* What follows the first part of "1m30s": more parts, each with a smaller unit. */
-static int parse_parts(const char *p, const char *shown, const struct unit *last, double *sum, struct brunt_error *err)
+static int parse_parts(const char *text, const char *p, const char *shown, const struct unit *last, double *sum,
+		       struct brunt_error *err)
 {
 	while (*p) {
 		const struct unit *unit;
@@ -276,10 +278,12 @@ static int parse_parts(const char *p, const char *shown, const struct unit *last
 		r = read_number(&p, &number);
 		if (r < 0)
 			return fail_number(p, shown, r, BRUNT_DIM_TIME, err);
+		if (!*p)
+			return brunt_fail(err, EINVAL, "'%s' ends in a number without a unit", shown);
 		size = strcspn(p, "0123456789");
 		unit = find_unit(p, size);
 		if (!unit || unit->dimension != BRUNT_DIM_TIME)
-			return fail_unit(shown, p, BRUNT_DIM_TIME, err);
+			return fail_unit(text, shown, p, BRUNT_DIM_TIME, err);
 		if (unit->multiply >= last->multiply)
 			return brunt_fail(err, EINVAL, "'%s' must go from larger to smaller units, such as \"1m30s\"",
 					  shown);
@@ -317,12 +321,12 @@ static int parse(const char *text, const char *shown, enum brunt_dimension want,
 	size = strcspn(p, "0123456789");
 	unit = find_unit(p, size);
 	if (!unit || (p[size] && unit->dimension != BRUNT_DIM_TIME))
-		return fail_unit(shown, p, want, err);
+		return fail_unit(text, shown, p, want, err);
 	if (want != _BRUNT_DIM_MAX && unit->dimension != want)
 		return brunt_fail(err, EINVAL, "'%s' is %s, where %s is needed; write for example %s", shown,
 				  dimensions[unit->dimension].article, dimensions[want].article, example(want));
 	*quantity = (struct brunt_quantity){ in_base_units(&number, unit), unit->dimension };
-	return parse_parts(p + size, shown, unit, &quantity->value, err);
+	return parse_parts(text, p + size, shown, unit, &quantity->value, err);
 }
 
 int brunt_quantity_parse(const char *text, enum brunt_dimension want, struct brunt_quantity *ret,

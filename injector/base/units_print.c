@@ -64,9 +64,7 @@ static void print_scaled(double value, const struct scale *scales, char *buf, si
 
 	while (scales[1].name) {
 		/* 999.6 of the small unit would round to 1000: that is one of the next. */
-		double room = scales[1].size / scales[0].size - 0.5;
-
-		if (value / scales[0].size < (room > 1000 ? 999.5 : room))
+		if (value / scales[0].size < scales[1].size / scales[0].size - 0.5)
 			break;
 		scales++;
 	}
