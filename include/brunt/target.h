@@ -115,6 +115,7 @@ struct brunt_resolve_context {
 	const struct brunt_service_slot *services;	/* same order */
 	const pid_t *own;	/* brunt's own processes (all roles) */
 	size_t own_count;
+	const char *const *engine_sockets;	/* of container engines; NULL-terminated; NULL: docker's and podman's own */
 };
 
 /*
