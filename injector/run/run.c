@@ -29,7 +29,7 @@
 
 #define JOURNAL_FLUSH_WITHIN (5 * BRUNT_S)
 
-/* Descriptors between the roles; [0] is the controller's end (of a pipe: the reader's). */
+/* Sockets between the roles; [0] is the controller's end, of streams the reader's. */
 struct wires {
 	int holder[2], launcher[2], recoverer[2];
 	int journal[2], screen[2], keys[2];
@@ -70,11 +70,11 @@ static void close_wires(struct wires *wires)
 
 static int open_wires(struct wires *wires, struct brunt_error *err)
 {
-	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
+	const int messages = SOCK_SEQPACKET | SOCK_CLOEXEC, stream = SOCK_STREAM | SOCK_CLOEXEC;
 
-	if (socketpair(AF_UNIX, type, 0, wires->holder) || socketpair(AF_UNIX, type, 0, wires->launcher) ||
-	    socketpair(AF_UNIX, type, 0, wires->recoverer) || pipe2(wires->journal, O_CLOEXEC) ||
-	    pipe2(wires->screen, O_CLOEXEC) || pipe2(wires->keys, O_CLOEXEC))
+	if (socketpair(AF_UNIX, messages, 0, wires->holder) || socketpair(AF_UNIX, messages, 0, wires->launcher) ||
+	    socketpair(AF_UNIX, messages, 0, wires->recoverer) || socketpair(AF_UNIX, stream, 0, wires->journal) ||
+	    socketpair(AF_UNIX, stream, 0, wires->screen) || socketpair(AF_UNIX, stream, 0, wires->keys))
 		return brunt_fail(err, errno, "cannot make the roles' sockets: %s", strerror(errno));
 	return 0;
 }
