@@ -103,8 +103,13 @@ struct brunt_result_box {
 
 /*
  * In a fresh child: becomes that role. Closes every descriptor but keep (keep_count of them), puts /dev/null where
- * 0, 1, 2 are not kept, sets comm, signal mask, death signal, dumpable, capabilities (role's row, and for the holder
- * only those in capabilities), uid, no_new_privs, locked memory; in that order. 0 or -errno.
+ * 0, 1, 2 are not kept, sets comm, signal mask, capabilities (role's row, and for the holder only those in
+ * capabilities), uid, no_new_privs, dumpable, death signal (a change of uid clears it), locked memory; in that order.
+ * Kept descriptors above 2 become close-on-exec. 0 or -errno.
+ *
+ * The death signal is sent with the rights of the dying parent: when that is the controller, a user without
+ * privileges, the kernel does not let it kill a launcher that is root. The launcher acts on EOF, and the recoverer
+ * kills what is left of it.
  */
 int brunt_role_enter(enum brunt_role role, const struct brunt_identity *identity, uint64_t capabilities,
 		     const int *keep, size_t keep_count, struct brunt_error *err);
