@@ -31,13 +31,13 @@ struct brunt_launch_verb {
 
 enum brunt_launch_report_kind {
 	BRUNT_LAUNCHED,		/* started; carries one descriptor: the read end of stdout and stderr together */
-	BRUNT_LAUNCH_EXITED,	/* status as of waitpid; restarting: it comes up again by itself */
+	BRUNT_LAUNCH_EXITED,	/* status as of waitpid; restarting: it comes up again by itself; answers STOP, too */
 	BRUNT_LAUNCH_FAILED,	/* could not be started: code, text; or a `prepare` line failed */
 	BRUNT_LAUNCH_ENDED,	/* last words */
 };
 struct brunt_launch_report {
 	uint32_t kind;
-	uint32_t verb;		/* the verb kind that it is about */
+	uint32_t verb;		/* the verb that it is about: of a service always START, with that START's sequence */
 	uint32_t index;
 	int32_t code;		/* FAILED: -errno */
 	uint64_t sequence;
@@ -49,8 +49,8 @@ struct brunt_launch_report {
 };
 
 /*
- * Forks the launcher into a new PID namespace (and, without CAP_SYS_ADMIN, a user namespace of the caller's) and
- * returns its pid. socket: its SEQPACKET end. The caller's other children are forked before this: it unshares.
- * 0 or -errno (-EPERM: namespaces are not allowed here; err says what to do).
+ * Forks the launcher into a new PID namespace (and, when brunt is not privileged, a user namespace of the caller's)
+ * and returns its pid, once it is ready. The caller itself stays in its namespaces. socket: the launcher's SEQPACKET
+ * end; the caller closes its copy. 0 or -errno (-EPERM: namespaces are not allowed here; err says what to do).
  */
 int brunt_launcher_fork(const struct brunt_run_setup *setup, int socket, pid_t *ret_pid, struct brunt_error *err);

@@ -16,25 +16,25 @@
 struct brunt_list;
 
 #define LAUNCHER_COMMANDS_MAX 128 /* that run at once */
-#define LAUNCHER_OUTBOX_MAX 128	  /* reports that wait for a controller that does not read */
-#define LAUNCHER_STOP_GRACE (5 * 1000000000ull)
-#define LAUNCHER_KILL_GRACE (1 * 1000000000ull) /* a killed process that is still there after this is given up on */
-#define LAUNCHER_TICK (10 * 1000000ull)		/* how often the end of a cgroup is looked for */
-#define LAUNCHER_RESTART_MIN (10 * 1000000ull)
+#define LAUNCHER_OUTBOX_MAX   128 /* reports that wait for a controller that does not read */
+#define LAUNCHER_STOP_GRACE   (5 * 1000000000ull)
+#define LAUNCHER_KILL_GRACE   (1 * 1000000000ull) /* a killed process that is still there after this is given up on */
+#define LAUNCHER_TICK	      (10 * 1000000ull)	  /* how often the end of a cgroup is looked for */
+#define LAUNCHER_RESTART_MIN  (10 * 1000000ull)
 
 enum job_state {
-	JOB_FREE,	/* nothing of it runs as far as we know (a service that became a daemon may) */
-	JOB_PREPARING,	/* a service's prepare line runs */
-	JOB_RUNNING,	/* word >= 0: not yet executed */
-	JOB_WAITING,	/* will be restarted when due */
-	JOB_STOPPING,	/* SIGTERM was sent; SIGKILL when due */
-	JOB_KILLED,	/* SIGKILL was sent; given up when due */
-	JOB_LEAVING,	/* a command that has ended; its cgroup is being removed; given up when due */
+	JOB_FREE,      /* nothing of it runs as far as we know (a service that became a daemon may) */
+	JOB_PREPARING, /* a service's prepare line runs */
+	JOB_RUNNING,   /* word >= 0: not yet executed */
+	JOB_WAITING,   /* will be restarted when due */
+	JOB_STOPPING,  /* SIGTERM was sent; SIGKILL when due */
+	JOB_KILLED,    /* SIGKILL was sent; given up when due */
+	JOB_LEAVING,   /* a command that has ended; its cgroup is being removed; given up when due */
 };
 
 struct job {
 	enum job_state state;
-	uint32_t verb; /* what reports are about */
+	uint32_t verb; /* with index and sequence: what reports are about; a service's is always START */
 	uint32_t index;
 	uint64_t sequence;
 	uint64_t order;	     /* of starting */
@@ -69,7 +69,7 @@ struct launcher {
 	struct job commands[LAUNCHER_COMMANDS_MAX];
 	uint64_t starts; /* jobs started so far: order, and names of commands' cgroups */
 	bool ending;
-	uint64_t end_sequence;
+	struct brunt_launch_verb end; /* the verb END */
 	uint64_t end_due;
 	struct outbox_entry outbox[LAUNCHER_OUTBOX_MAX]; /* a ring */
 	size_t outbox_first, outbox_count;
@@ -121,7 +121,7 @@ void launcher_cgroup_remove_all(const struct brunt_run_setup *setup);
 void launcher_job_start(struct launcher *launcher, const struct brunt_launch_verb *verb);
 
 /* Takes the verb STOP, and END for each service: SIGTERM to all of it. Answers by EXITED, now or later. */
-void launcher_job_stop(struct launcher *launcher, struct job *job, uint32_t verb, uint64_t sequence);
+void launcher_job_stop(struct launcher *launcher, struct job *job);
 
 /* Takes the verb CANCEL. The command's EXITED follows. */
 void launcher_job_cancel(struct launcher *launcher, uint64_t sequence);

@@ -24,7 +24,7 @@
 #include "hold/launcher.h"
 
 #define ENVIRONMENT_MAX 512
-#define WORD_FD 3
+#define WORD_FD		3
 
 /* Who the child becomes. */
 struct account {
@@ -219,7 +219,7 @@ static bool path_has(const char *path, const char *dir)
 /* Servers live in sbin, which ordinary users may not have in PATH. */
 static void put_path(struct environment *environment)
 {
-	static const char *const system_dirs[] = { "/usr/local/bin", "/usr/bin", "/bin",
+	static const char *const system_dirs[] = { "/usr/local/bin",  "/usr/bin",  "/bin",
 						   "/usr/local/sbin", "/usr/sbin", "/sbin" };
 	const char *given = getenv("PATH");
 	char path[8192];
@@ -253,7 +253,7 @@ static void make_environment(const struct child_spec *spec, const struct account
 	put(ret, "BRUNT_DIR", spec->setup->run_dir);
 	put(ret, "BRUNT_PLAN_DIR", spec->setup->plan->dir);
 	if (spec->env) {
-		BRUNT_FOREACH(const struct brunt_pair, pair, *spec->env)
+		BRUNT_FOREACH (const struct brunt_pair, pair, *spec->env)
 			put(ret, pair->key, pair->value);
 	}
 	ret->entries[ret->count] = NULL;

@@ -45,7 +45,8 @@ static bool describe(const struct launcher *launcher, const struct brunt_launch_
 	switch (verb->kind) {
 	case BRUNT_LAUNCH_START:
 		if (index < launcher->service_count) {
-			const struct brunt_service *service = &((const struct brunt_service *)plan->services.items)[index];
+			const struct brunt_service *service =
+				&((const struct brunt_service *)plan->services.items)[index];
 
 			use_run(ret, &service->run);
 			ret->env = &service->env;
@@ -61,7 +62,8 @@ static bool describe(const struct launcher *launcher, const struct brunt_launch_
 		break;
 	case BRUNT_LAUNCH_FINALLY:
 		if (index < plan->finally.count) {
-			const struct brunt_finally *finally = &((const struct brunt_finally *)plan->finally.items)[index];
+			const struct brunt_finally *finally =
+				&((const struct brunt_finally *)plan->finally.items)[index];
 
 			use_run(ret, &finally->run);
 			ret->user = finally->user;
@@ -88,7 +90,11 @@ static bool describe(const struct launcher *launcher, const struct brunt_launch_
 static struct brunt_launch_report about(const struct job *job, uint32_t kind)
 {
 	return (struct brunt_launch_report){
-		.kind = kind, .verb = job->verb, .index = job->index, .sequence = job->sequence, .pid = job->outer,
+		.kind = kind,
+		.verb = job->verb,
+		.index = job->index,
+		.sequence = job->sequence,
+		.pid = job->outer,
 	};
 }
 
@@ -97,7 +103,7 @@ static void report_failed(struct launcher *launcher, struct job *job, int code, 
 	struct brunt_launch_report report = about(job, BRUNT_LAUNCH_FAILED);
 
 	report.code = -code;
-	(void)snprintf(report.text, sizeof(report.text), "%s", text);
+	(void)snprintf(report.text, sizeof(report.text), "%.255s", text);
 	job->failed = true;
 	launcher_report(launcher, &report, -1);
 }
@@ -189,7 +195,8 @@ static void spawn(struct launcher *launcher, struct job *job, struct child_spec 
 	if (*job->cgroup) {
 		code = launcher_cgroup_make(job);
 		if (code) {
-			(void)snprintf(text, sizeof(text), "cannot make the cgroup '%.100s': %s", job->cgroup, strerror(-code));
+			(void)snprintf(text, sizeof(text), "cannot make the cgroup '%.100s': %s", job->cgroup,
+				       strerror(-code));
 			job->state = JOB_FREE;
 			report_failed(launcher, job, -code, text);
 			return;
@@ -356,24 +363,25 @@ static void prepare_ended(struct launcher *launcher, struct job *job)
 {
 	const struct brunt_service *service = service_of(launcher, job);
 	const char *line = ((const char *const *)service->prepare.items)[job->prepare];
-	char how[48], text[256];
+	char how[48], text[320];
 
 	launcher_job_output(job);
 	close_descriptor(&job->output);
-	if (job->status == 0 && !job->failed) {
+	if (job->status == 0 && !job->failed && !launcher->ending) {
 		job->prepare++;
 		spawn_next(launcher, job);
 		return;
 	}
 	job->state = JOB_FREE;
-	if (job->failed)
+	if (job->failed || launcher->ending)
 		return;
 	if (WIFSIGNALED(job->status))
 		(void)snprintf(how, sizeof(how), "was ended by signal %d", WTERMSIG(job->status));
 	else
 		(void)snprintf(how, sizeof(how), "failed with exit status %d", WEXITSTATUS(job->status));
 	job->last_line[job->last_size] = '\0';
-	(void)snprintf(text, sizeof(text), "prepare '%.60s' %s%s%s", line, how, job->last_size ? ": " : "", job->last_line);
+	(void)snprintf(text, sizeof(text), "prepare '%.60s' %s%s%s", line, how, job->last_size ? ": " : "",
+		       job->last_line);
 	report_failed(launcher, job, EIO, text);
 }
 
@@ -384,7 +392,7 @@ static void stopped(struct launcher *launcher, struct job *job)
 	close_descriptor(&job->word);
 	report_exited(launcher, job, false);
 	job->state = JOB_FREE;
-	job->verb = BRUNT_LAUNCH_START;
+	job->pid = 0;
 	job->due = 0;
 }
 
@@ -454,10 +462,8 @@ void launcher_job_exited(struct launcher *launcher, pid_t pid, int status)
 
 /* ---- stopping ---- */
 
-void launcher_job_stop(struct launcher *launcher, struct job *job, uint32_t verb, uint64_t sequence)
+void launcher_job_stop(struct launcher *launcher, struct job *job)
 {
-	job->verb = verb;
-	job->sequence = sequence;
 	if (job->state == JOB_STOPPING || job->state == JOB_KILLED)
 		return;
 	launcher_cgroup_signal(job, SIGTERM);
@@ -486,7 +492,7 @@ void launcher_job_tick(struct launcher *launcher, struct job *job, uint64_t now)
 
 	switch (job->state) {
 	case JOB_WAITING:
-		if (is_due) {
+		if (is_due && !launcher->ending) {
 			/* Stragglers of the last life would stand in the way of the next one. */
 			launcher_cgroup_signal(job, SIGKILL);
 			spawn_next(launcher, job);
