@@ -119,6 +119,7 @@ int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const char 
 	close(fd);
 	if (r)
 		return brunt_fail(err, -r, "cannot use the map of counters: %s", strerror(-r));
+	bpf->counters = bpf_map__fd(counters);
 	return 0;
 }
 
@@ -168,30 +169,29 @@ static int seed_counters(struct brunt_bpf *bpf, uint64_t seed, const char *label
 	return 0;
 }
 
-int brunt_bpf_load(struct brunt_bpf *bpf, struct bpf_object *object, struct brunt_control *control, uint64_t seed,
-		   const char *label, struct brunt_error *err)
+int brunt_bpf_load(struct brunt_bpf *bpf, struct bpf_object_skeleton *skeleton, uint64_t seed, const char *label,
+		   struct brunt_error *err)
 {
-	struct bpf_map *map;
+	struct bpf_object *object = *skeleton->obj;
 	int r;
 
 	reason[0] = '\0';
-	r = bpf_object__load(object);
+	r = bpf_object__load_skeleton(skeleton);
 	if (r)
 		return fail_load(-r, "a BPF object", err);
-	bpf->counters = bpf_map__fd(bpf_object__find_map_by_name(object, "brunt_counters"));
 	bpf->rules = bpf_map__fd(bpf_object__find_map_by_name(object, "brunt_rules"));
-	bpf_object__for_each_map(map, object)
-	{
+	for (int i = 0; i < skeleton->map_cnt; i++) {
+		const struct bpf_map *map = *skeleton->maps[i].map;
 		const char *suffix = strstr(bpf_map__name(map), ".bss");
 
-		if (!suffix || suffix[4])
+		if (!suffix || suffix[4] || !skeleton->maps[i].mmaped)
 			continue;
 		bpf->control_map = bpf_map__fd(map);
 		bpf->control_size = bpf_map__value_size(map);
+		bpf->control = *skeleton->maps[i].mmaped;
 	}
-	if (!bpf->control_size)
+	if (!bpf->control)
 		return brunt_fail(err, EINVAL, "the BPF object has no control block");
-	bpf->control = control;
 	bpf->readback = calloc(1, bpf->control_size);
 	if (!bpf->readback)
 		return brunt_fail(err, ENOMEM, "no memory for the control block");

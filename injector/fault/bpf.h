@@ -58,11 +58,11 @@ int brunt_bpf_probe(enum bpf_prog_type type, enum bpf_attach_type attach, struct
 int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const char *run, struct brunt_error *err);
 
 /*
- * Loads, and renames the programs. control: the first object of the skeleton's .bss. seed and label decide the random
- * numbers of every CPU.
+ * Loads, renames the programs, finds the control block: the first object in the skeleton's .bss. seed and label
+ * decide the random numbers of every CPU.
  */
-int brunt_bpf_load(struct brunt_bpf *bpf, struct bpf_object *object, struct brunt_control *control, uint64_t seed,
-		   const char *label, struct brunt_error *err);
+int brunt_bpf_load(struct brunt_bpf *bpf, struct bpf_object_skeleton *skeleton, uint64_t seed, const char *label,
+		   struct brunt_error *err);
 
 /* The descriptor of a program by its C name, -1 when it was not loaded. */
 int brunt_bpf_program(const struct brunt_bpf *bpf, const struct bpf_object *object, const char *name);

@@ -193,10 +193,10 @@ static int drop_load(const struct brunt_fault *fault, const struct brunt_fault_c
 	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_tc_in, params->direction & INGRESS);
 	(void)snprintf(label, sizeof(label), "packet.drop %u", fault->step);
 	r = brunt_bpf_open(&state->bpf, state->skel->obj, context->run, err);
-	state->control = &state->skel->bss->control;
-	r = r ?: brunt_bpf_load(&state->bpf, state->skel->obj, &state->control->base, context->seed, label, err);
+	r = r ?: brunt_bpf_load(&state->bpf, state->skel->skeleton, context->seed, label, err);
 	if (r)
 		return r;
+	state->control = &state->skel->bss->control;
 	state->control->verdict = params->error ? 0 : 2;
 	fill_chances(state->control, params->probability);
 	state->program[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_out");
