@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the BPF faults share: loading under brunt's own names, the control
+ * block with the lease, counters, endpoint rules, and links that the kernel
+ * drops with their holder.
+ *
+ * Every program, and the map of counters, is called "brunt_RUN" after the run
+ * id, so that whoever looks for something left behind finds it by name.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bpf/libbpf.h>
+
+#include "../../bpf/match.h"
+#include "brunt/param.h"
+
+struct brunt_error;
+struct brunt_hits;
+struct brunt_item;
+struct brunt_victims;
+
+/* include/uapi/linux/bpf.h since 6.6; Debian 12's headers are of 6.1 */
+#define BRUNT_BPF_TCX_INGRESS 46
+#define BRUNT_BPF_TCX_EGRESS  47
+
+/* Attaching one fault needs at most this many links. */
+#define BRUNT_BPF_LINKS_MAX 768
+
+struct brunt_bpf_link {
+	int fd;
+	bool interface; /* else a cgroup */
+};
+
+struct brunt_bpf {
+	struct brunt_control *control; /* the program's own memory, mapped */
+	int control_map;
+	void *readback; /* control_size bytes: verify allocates nothing */
+	size_t control_size;
+	int counters; /* map "brunt_RUN" */
+	int rules;
+	struct brunt_counters *percpu; /* cpus elements: poll allocates nothing */
+	int cpus;
+	struct brunt_bpf_link *links;
+	size_t link_count;
+	int *programs; /* program_count descriptors, -1 where not loaded, in the object's order */
+	size_t program_count;
+	char name[16]; /* "brunt_RUN" */
+};
+
+/* May this process load and attach such programs? 0, -EPERM or -ENOTSUP with a sentence to act on. */
+int brunt_bpf_probe(enum bpf_prog_type type, enum bpf_attach_type attach, struct brunt_error *err);
+
+/* Before bpf_object__load: silences libbpf, makes the named map of counters and has the object use it. */
+int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const char *run, struct brunt_error *err);
+
+/*
+ * Loads, renames the programs, finds the control block: the first object in the skeleton's .bss. seed and label
+ * decide the random numbers of every CPU.
+ */
+int brunt_bpf_load(struct brunt_bpf *bpf, struct bpf_object_skeleton *skeleton, uint64_t seed, const char *label,
+		   struct brunt_error *err);
+
+/* The descriptor of a program by its C name, -1 when it was not loaded. */
+int brunt_bpf_program(const struct brunt_bpf *bpf, const struct bpf_object *object, const char *name);
+
+/* Writes one list of struct brunt_endpoint into the trie and marks it in the control block. */
+int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+		    struct brunt_error *err);
+
+/* Attaches to a cgroup directory, beside whatever others have there. what names it in messages. */
+int brunt_bpf_attach_cgroup(struct brunt_bpf *bpf, int program, int directory, enum bpf_attach_type type,
+			    const char *what, struct brunt_error *err);
+int brunt_bpf_attach_interface(struct brunt_bpf *bpf, int program, unsigned interface, int type, const char *what,
+			       struct brunt_error *err);
+
+/* Does this kernel have tcx links (6.6)? Asks for one on an interface that cannot exist. */
+bool brunt_bpf_has_tcx(int program);
+
+/* Opens the cgroup directory of an item and checks that it is still the one that was resolved. fd or -errno. */
+int brunt_bpf_open_cgroup(const char *mount, const struct brunt_item *item, struct brunt_error *err);
+
+/* Is item's cgroup also reached through another picked item (the same cgroup again, or one above it)? */
+bool brunt_bpf_is_covered(const struct brunt_victims *victims, size_t index);
+
+/* Is that directory no longer there? */
+bool brunt_bpf_cgroup_is_gone(const char *mount, const struct brunt_item *item);
+
+/* BPF sees the pids of the initial PID namespace: -ENOTSUP elsewhere. */
+int brunt_bpf_check_pids(struct brunt_error *err);
+
+/* The lease. Stores, nothing else. */
+void brunt_bpf_arm(struct brunt_bpf *bpf, uint64_t expires);
+void brunt_bpf_renew(struct brunt_bpf *bpf, uint64_t expires);
+void brunt_bpf_disarm(struct brunt_bpf *bpf);
+
+/* Reads the control block back through the kernel: 0, or -EBUSY when it is armed. */
+int brunt_bpf_verify(struct brunt_bpf *bpf, struct brunt_error *err);
+
+/* Adds up the counters, finds lost links. */
+int brunt_bpf_poll(struct brunt_bpf *bpf, struct brunt_hits *ret);
+
+/* "none to 10.0.0.5:5432": why nothing matched, into ret->near_miss. thing: "packet", "call". */
+void brunt_bpf_near_miss(struct brunt_hits *ret, const char *thing, const struct brunt_list *to, double probability);
+
+void brunt_bpf_detach(struct brunt_bpf *bpf);
+void brunt_bpf_unload(struct brunt_bpf *bpf);
+
+/* Is a program of that run still there? 0, or -EBUSY: somebody holds it. Needs CAP_SYS_ADMIN; without: 0. */
+int brunt_bpf_recover(const char *run, struct brunt_error *err);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Endpoints into the trie of bpf/match.h, and back into words when nothing
+ * matched.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "brunt/error.h"
+#include "brunt/fault.h"
+#include "fault/bpf.h"
+
+static bool covers(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow)
+{
+	unsigned bytes = wide->prefix / 8, bits = wide->prefix % 8;
+
+	if (wide->family != narrow->family || wide->prefix > narrow->prefix)
+		return false;
+	if (memcmp(wide->address, narrow->address, bytes))
+		return false;
+	return !bits || !((wide->address[bytes] ^ narrow->address[bytes]) >> (8 - bits));
+}
+
+/* The endpoint as the trie knows it: of one family, IPv4-mapped IPv6 as IPv4. false: it has no such side. */
+static bool normalize(const struct brunt_endpoint *from, uint8_t family, struct brunt_endpoint *ret)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	*ret = *from;
+	if (from->family == 6 && from->prefix >= 96 && !memcmp(from->address, mapped, sizeof(mapped))) {
+		memset(ret->address, 0, sizeof(ret->address));
+		memcpy(ret->address, from->address + 12, 4);
+		ret->prefix = (uint8_t)(from->prefix - 96);
+		ret->family = 4;
+	} else if (!from->family) {
+		ret->family = family;
+		ret->prefix = 0;
+	}
+	if (ret->protocol == IPPROTO_ICMPV6)
+		ret->protocol = IPPROTO_ICMP;
+	return ret->family == family;
+}
+
+static int add_slot(struct brunt_rule *rule, const struct brunt_endpoint *endpoint, struct brunt_error *err)
+{
+	struct brunt_rule_slot slot = {
+		.port_min = endpoint->port_min,
+		.port_max = endpoint->port_max,
+		.protocol = endpoint->protocol,
+	};
+	char text[80];
+
+	for (uint32_t i = 0; i < rule->count; i++)
+		if (!memcmp(&rule->slots[i], &slot, sizeof(slot)))
+			return 0;
+	if (rule->count == BRUNT_RULE_SLOTS)
+		return brunt_fail(err, E2BIG, "more than %d port ranges for '%s'; split the fault", BRUNT_RULE_SLOTS,
+				  brunt_endpoint_print(endpoint, text, sizeof(text)));
+	rule->slots[rule->count++] = slot;
+	return 0;
+}
+
+/* One prefix with the ports of everything that covers it. */
+static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+	       const struct brunt_endpoint *self, struct brunt_error *err)
+{
+	struct brunt_rule_key key = { .prefixlen = 32u + self->prefix, .list = (__u8)list, .family = self->family };
+	struct brunt_rule rule;
+
+	memset(&rule, 0, sizeof(rule));
+	memcpy(key.address, self->address, sizeof(key.address));
+	BRUNT_FOREACH (const struct brunt_endpoint, other, *endpoints) {
+		struct brunt_endpoint wide;
+		int r;
+
+		if (!normalize(other, self->family, &wide) || !covers(&wide, self))
+			continue;
+		r = add_slot(&rule, &wide, err);
+		if (r)
+			return r;
+		if (wide.protocol || wide.port_max)
+			bpf->control->ports = 1;
+	}
+	if (bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY))
+		return brunt_fail(err, errno,
+				  errno == ENOSPC ? "more than %d addresses in one fault"
+						  : "cannot store the addresses",
+				  BRUNT_RULES_MAX);
+	return 0;
+}
+
+int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+		    struct brunt_error *err)
+{
+	BRUNT_FOREACH (const struct brunt_endpoint, endpoint, *endpoints) {
+		for (uint8_t family = 4; family <= 6; family += 2) {
+			struct brunt_endpoint self;
+			int r;
+
+			if (!normalize(endpoint, family, &self))
+				continue;
+			r = put(bpf, list, endpoints, &self, err);
+			if (r)
+				return r;
+		}
+	}
+	if (endpoints->count)
+		bpf->control->lists |= 1u << list;
+	return 0;
+}
+
+void brunt_bpf_near_miss(struct brunt_hits *ret, const char *thing, const struct brunt_list *to, double probability)
+{
+	char text[80];
+	size_t size = sizeof(ret->near_miss);
+
+	ret->near_miss[0] = '\0';
+	if (ret->hit)
+		return;
+	if (!ret->seen)
+		(void)snprintf(ret->near_miss, size, "no %s came by", thing);
+	else if (!ret->matched && to->count)
+		(void)snprintf(ret->near_miss, size, "saw %" PRIu64 " %s%s, none to %s%s", ret->seen, thing,
+			       ret->seen == 1 ? "" : "s", brunt_endpoint_print(to->items, text, sizeof(text)),
+			       to->count > 1 ? " or the others" : "");
+	else if (!ret->matched)
+		(void)snprintf(ret->near_miss, size, "saw %" PRIu64 " %s%s, none that the fault is about", ret->seen,
+			       thing, ret->seen == 1 ? "" : "s");
+	else
+		(void)snprintf(ret->near_miss, size, "%" PRIu64 " matched, but chance (%g %%) spared them all",
+			       ret->matched, probability * 100);
+}

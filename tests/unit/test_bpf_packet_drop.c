@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decision of bpf/packet_drop.bpf.c, on crafted packets, by BPF_PROG_TEST_RUN. */
+#include "bpf_lab.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "../../bpf/packet_drop.h"
+#include "bpf/packet_drop.skel.h"
+#include "fault/bpf.h"
+
+struct packet {
+	unsigned char bytes[256];
+	unsigned size;
+};
+
+static struct packet_drop_bpf *skel;
+static struct brunt_bpf bpf;
+static struct brunt_drop_control *control;
+static int program_out, program_in;
+
+static int setup(void **unused)
+{
+	struct brunt_error err = { 0 };
+
+	if (lab_setup(unused) || lab.missing)
+		return 0;
+	skel = packet_drop_bpf__open();
+	assert_non_null(skel);
+	if (brunt_bpf_open(&bpf, skel->obj, LAB_RUN, &err) ||
+	    brunt_bpf_load(&bpf, skel->skeleton, 42, "test", &err))
+		fail_msg("%s", err.msg);
+	control = &skel->bss->control;
+	program_out = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_out");
+	program_in = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_in");
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	if (!lab.missing) {
+		brunt_bpf_unload(&bpf);
+		packet_drop_bpf__destroy(skel);
+		lab_assert_nothing_left();
+	}
+	return lab_teardown(unused);
+}
+
+/* Empty rules, all packets lost, silently. */
+static int fresh(void **unused)
+{
+	struct brunt_rule_key key, next;
+
+	(void)unused;
+	if (lab.missing)
+		return 0;
+	while (!bpf_map_get_next_key(bpf.rules, NULL, &next)) {
+		key = next;
+		assert_int_equal(bpf_map_delete_elem(bpf.rules, &key), 0);
+	}
+	memset(control, 0, sizeof(*control));
+	control->verdict = 2;
+	for (int i = 0; i < BRUNT_DROP_SEGMENTS; i++)
+		control->chance[i] = UINT64_C(1) << 32;
+	brunt_bpf_arm(&bpf, brunt_now() + LAB_LEASE);
+	return 0;
+}
+
+static void add(struct packet *packet, const void *bytes, unsigned size)
+{
+	memcpy(packet->bytes + packet->size, bytes, size);
+	packet->size += size;
+}
+
+static void add_ports(struct packet *packet, uint16_t source, uint16_t destination)
+{
+	uint16_t ports[2] = { htons(source), htons(destination) };
+
+	add(packet, ports, sizeof(ports));
+	packet->size += 36; /* the rest of TCP's or UDP's header, and payload */
+}
+
+static struct packet ipv4(const char *source, const char *destination, uint8_t protocol, uint16_t fragment)
+{
+	unsigned char header[20] = { 0x45, [8] = 64, [9] = protocol };
+	struct packet packet = { .size = 12 };
+
+	header[3] = 60;
+	header[6] = (unsigned char)(fragment >> 8);
+	header[7] = (unsigned char)fragment;
+	assert_int_equal(inet_pton(AF_INET, source, header + 12), 1);
+	assert_int_equal(inet_pton(AF_INET, destination, header + 16), 1);
+	add(&packet, "\x08\x00", 2);
+	add(&packet, header, sizeof(header));
+	return packet;
+}
+
+static struct packet ipv6(const char *source, const char *destination, uint8_t next)
+{
+	unsigned char header[40] = { 0x60, [5] = 80, [6] = next, [7] = 64 };
+	struct packet packet = { .size = 12 };
+
+	assert_int_equal(inet_pton(AF_INET6, source, header + 8), 1);
+	assert_int_equal(inet_pton(AF_INET6, destination, header + 24), 1);
+	add(&packet, "\x86\xdd", 2);
+	add(&packet, header, sizeof(header));
+	return packet;
+}
+
+static struct packet tcp4(const char *source, uint16_t sport, const char *destination, uint16_t dport)
+{
+	struct packet packet = ipv4(source, destination, IPPROTO_TCP, 0);
+
+	add_ports(&packet, sport, dport);
+	return packet;
+}
+
+static unsigned run(int program, const struct packet *packet, unsigned repeat, unsigned segments)
+{
+	struct __sk_buff context = { .gso_segs = segments };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->bytes, .data_size_in = packet->size, .repeat = (int)repeat,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context));
+
+	assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
+	return options.retval;
+}
+
+static bool is_lost(struct packet packet)
+{
+	return run(program_out, &packet, 1, 0) == 2;
+}
+
+static bool is_lost_inbound(struct packet packet)
+{
+	return run(program_in, &packet, 1, 0) == 0;
+}
+
+static struct brunt_endpoint endpoint(const char *address, uint8_t prefix, uint16_t port, uint8_t protocol)
+{
+	struct brunt_endpoint e = { .prefix = prefix, .port_min = port, .port_max = port, .protocol = protocol };
+
+	if (address && strchr(address, ':')) {
+		e.family = 6;
+		assert_int_equal(inet_pton(AF_INET6, address, e.address), 1);
+	} else if (address) {
+		e.family = 4;
+		assert_int_equal(inet_pton(AF_INET, address, e.address), 1);
+	}
+	return e;
+}
+
+static void rules(enum brunt_rule_list list, struct brunt_endpoint *endpoints, size_t count)
+{
+	struct brunt_list given = { .items = endpoints, .count = count };
+	struct brunt_error err = { 0 };
+
+	if (brunt_bpf_rules(&bpf, list, &given, &err))
+		fail_msg("%s", err.msg);
+}
+#define RULES(list, ...)                                                                       \
+	rules(list, (struct brunt_endpoint[]){ __VA_ARGS__ },                                   \
+	      sizeof((struct brunt_endpoint[]){ __VA_ARGS__ }) / sizeof(struct brunt_endpoint))
+
+static void a_disarmed_program_passes_everything(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	assert_true(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.5", 5432)));
+	brunt_bpf_disarm(&bpf);
+	assert_false(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.5", 5432)));
+}
+
+static void an_error_verdict_is_zero_on_egress(void **unused)
+{
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 40000, "10.0.0.5", 5432);
+	control->verdict = 0;
+	assert_int_equal(run(program_out, &packet, 1, 0), 0);
+}
+
+static void the_remote_end_decides_by_address_port_and_protocol(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("10.0.0.5", 32, 5432, IPPROTO_TCP));
+	assert_true(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.5", 5432)));
+	assert_false(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.5", 5433)));
+	assert_false(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.6", 5432)));
+	assert_false(is_lost(tcp4("10.0.0.5", 5432, "10.0.0.1", 40000)));
+	assert_true(is_lost_inbound(tcp4("10.0.0.5", 5432, "10.0.0.1", 40000)));
+	assert_false(is_lost_inbound(tcp4("10.0.0.1", 40000, "10.0.0.5", 5432)));
+	struct packet udp = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_UDP, 0);
+	add_ports(&udp, 40000, 5432);
+	assert_false(is_lost(udp));
+}
+
+static void a_narrow_prefix_keeps_the_ports_of_the_wide_one(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("10.0.0.0", 8, 80, 0), endpoint("10.0.0.5", 32, 443, 0));
+	assert_true(is_lost(tcp4("1.1.1.1", 1, "10.0.0.5", 443)));
+	assert_true(is_lost(tcp4("1.1.1.1", 1, "10.0.0.5", 80)));
+	assert_true(is_lost(tcp4("1.1.1.1", 1, "10.9.9.9", 80)));
+	assert_false(is_lost(tcp4("1.1.1.1", 1, "10.9.9.9", 443)));
+}
+
+static void a_bare_port_means_both_families(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint(NULL, 0, 80, 0));
+	assert_true(is_lost(tcp4("1.1.1.1", 1, "10.0.0.5", 80)));
+	struct packet six = ipv6("fd00::1", "fd00::2", IPPROTO_TCP);
+	add_ports(&six, 1, 80);
+	assert_true(is_lost(six));
+}
+
+static void a_mapped_address_is_an_ipv4_address(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("::ffff:10.0.0.5", 128, 80, 0));
+	assert_true(is_lost(tcp4("1.1.1.1", 1, "10.0.0.5", 80)));
+	assert_false(is_lost(tcp4("1.1.1.1", 1, "10.0.0.6", 80)));
+}
+
+static void an_exception_spares_either_end(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_EXCEPT, endpoint(NULL, 0, 22, IPPROTO_TCP));
+	assert_false(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.5", 22)));
+	assert_false(is_lost(tcp4("10.0.0.1", 22, "10.0.0.5", 40000)));
+	assert_true(is_lost(tcp4("10.0.0.1", 23, "10.0.0.5", 40000)));
+}
+
+static void the_local_end_is_the_source_on_egress(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_LOCAL, endpoint(NULL, 0, 8080, 0));
+	assert_true(is_lost(tcp4("10.0.0.1", 8080, "10.0.0.5", 40000)));
+	assert_false(is_lost(tcp4("10.0.0.1", 40000, "10.0.0.5", 8080)));
+	assert_true(is_lost_inbound(tcp4("10.0.0.5", 40000, "10.0.0.1", 8080)));
+}
+
+static void a_later_fragment_is_judged_by_address_and_protocol(void **unused)
+{
+	struct packet fragment;
+
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("10.0.0.5", 32, 5432, IPPROTO_UDP));
+	fragment = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_UDP, 185);
+	add_ports(&fragment, 1, 1);
+	assert_true(is_lost(fragment));
+	fragment = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_TCP, 185);
+	add_ports(&fragment, 1, 1);
+	assert_false(is_lost(fragment));
+	fragment = ipv4("10.0.0.1", "10.0.0.6", IPPROTO_UDP, 185);
+	add_ports(&fragment, 1, 1);
+	assert_false(is_lost(fragment));
+	/* the first fragment (more fragments, offset 0) does carry ports */
+	fragment = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_UDP, 0x2000);
+	add_ports(&fragment, 1, 1);
+	assert_false(is_lost(fragment));
+}
+
+static void icmp_has_no_ports_and_one_name_for_both_families(void **unused)
+{
+	struct packet echo;
+
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint(NULL, 0, 0, IPPROTO_ICMP), endpoint("10.0.0.7", 32, 80, 0));
+	echo = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_ICMP, 0);
+	add_ports(&echo, 0x0800, 80);
+	assert_true(is_lost(echo));
+	echo = ipv6("fd00::1", "fd00::2", IPPROTO_ICMPV6);
+	add_ports(&echo, 0x8000, 80);
+	assert_true(is_lost(echo));
+	assert_false(is_lost(tcp4("10.0.0.1", 1, "10.0.0.5", 80)));
+	/* port 80 does not match what merely has the same bytes there */
+	assert_int_equal(fresh(NULL), 0);
+	RULES(BRUNT_RULES_TO, endpoint("10.0.0.7", 32, 80, 0));
+	echo = ipv4("10.0.0.1", "10.0.0.7", IPPROTO_ICMP, 0);
+	add_ports(&echo, 0x0800, 80);
+	assert_false(is_lost(echo));
+}
+
+static void extension_headers_are_walked(void **unused)
+{
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("fd00::", 16, 80, IPPROTO_TCP));
+	packet = ipv6("fd00::1", "fd00::2", 0);
+	add(&packet, "\x3c\x00\x01\x04\x00\x00\x00\x00", 8);				   /* hop by hop, then options */
+	add(&packet, "\x2b\x01\x01\x0c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 16); /* 16 bytes, then routing */
+	add(&packet, "\x06\x00\x00\x00\x00\x00\x00\x00", 8);
+	add_ports(&packet, 1, 80);
+	assert_true(is_lost(packet));
+	packet = ipv6("fd00::1", "fd00::2", 0);
+	add(&packet, "\x06\x00\x01\x04\x00\x00\x00\x00", 8);
+	add_ports(&packet, 1, 81);
+	assert_false(is_lost(packet));
+	/* a first fragment has its ports, a later one has none */
+	packet = ipv6("fd00::1", "fd00::2", 44);
+	add(&packet, "\x06\x00\x00\x01\x00\x00\x00\x07", 8);
+	add_ports(&packet, 1, 81);
+	assert_false(is_lost(packet));
+	packet = ipv6("fd00::1", "fd00::2", 44);
+	add(&packet, "\x06\x00\x00\x08\x00\x00\x00\x07", 8);
+	add_ports(&packet, 1, 81);
+	assert_true(is_lost(packet));
+	packet = ipv6("fd00::1", "fd00::2", 44);
+	add(&packet, "\x11\x00\x00\x08\x00\x00\x00\x07", 8);
+	add_ports(&packet, 1, 80);
+	assert_false(is_lost(packet));
+}
+
+static void an_endless_chain_of_headers_is_judged_by_address(void **unused)
+{
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("fd00::2", 128, 80, IPPROTO_TCP));
+	packet = ipv6("fd00::1", "fd00::2", 60);
+	for (int i = 0; i < 12; i++)
+		add(&packet, "\x3c\x00\x01\x04\x00\x00\x00\x00", 8);
+	assert_true(is_lost(packet));
+}
+
+static void a_truncated_header_never_reads_past_the_packet(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	RULES(BRUNT_RULES_TO, endpoint("10.0.0.5", 32, 80, 0));
+	for (unsigned size = 14 + 20; size < 14 + 24; size++) {
+		struct packet packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+
+		packet.size = size;
+		(void)is_lost(packet);
+	}
+}
+
+static void other_protocols_than_ip_are_left_alone(void **unused)
+{
+	struct packet arp = { .size = 60 };
+
+	(void)unused;
+	LAB_NEEDED();
+	memcpy(arp.bytes + 12, "\x08\x06", 2);
+	assert_false(is_lost(arp));
+}
+
+static struct brunt_counters sum(void)
+{
+	struct brunt_counters all = { 0 };
+	__u32 zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf.counters, &zero, bpf.percpu), 0);
+	for (int i = 0; i < bpf.cpus; i++) {
+		all.seen += bpf.percpu[i].seen;
+		all.matched += bpf.percpu[i].matched;
+		all.hit += bpf.percpu[i].hit;
+	}
+	return all;
+}
+
+static void chance_is_exact_at_its_ends_and_within_three_sigma_between(void **unused)
+{
+	static const double chances[] = { 0, 0.001, 0.01, 0.3, 0.5, 0.99, 1 };
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	for (size_t i = 0; i < BRUNT_COUNT(chances); i++) {
+		const unsigned n = 200000;
+		struct brunt_counters before = sum(), after;
+		double p = chances[i], got;
+
+		control->chance[1] = (uint64_t)(p * 4294967296.0);
+		run(program_out, &packet, n, 0);
+		after = sum();
+		assert_int_equal(after.seen - before.seen, n);
+		assert_int_equal(after.matched - before.matched, n);
+		got = (double)(after.hit - before.hit);
+		if (p == 0 || p == 1)
+			assert_true(got == p * n);
+		else
+			assert_true(fabs(got - p * n) <= 3 * sqrt(n * p * (1 - p)));
+	}
+}
+
+static void a_super_packet_counts_its_segments_and_has_their_joint_chance(void **unused)
+{
+	const unsigned n = 100000, segments = 37;
+	const double p = 1 - pow(1 - 0.01, segments);
+	struct brunt_counters before, after;
+	struct packet packet;
+	double got;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	control->chance[1] = (uint64_t)(0.01 * 4294967296.0);
+	control->chance[segments] = (uint64_t)(p * 4294967296.0);
+	before = sum();
+	run(program_out, &packet, n, segments);
+	after = sum();
+	assert_int_equal(after.seen - before.seen, (uint64_t)n * segments);
+	assert_int_equal((after.hit - before.hit) % segments, 0);
+	got = (double)(after.hit - before.hit) / segments;
+	assert_true(fabs(got - p * n) <= 3 * sqrt(n * p * (1 - p)));
+}
+
+static void a_lapsed_lease_stays_lapsed(void **unused)
+{
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	brunt_bpf_arm(&bpf, brunt_now() + 30 * BRUNT_MS);
+	assert_true(is_lost(packet));
+	usleep(40000);
+	assert_false(is_lost(packet));
+	assert_int_equal(control->base.lapsed, 1);
+	/* a renewal that comes too late, by whatever road */
+	brunt_bpf_renew(&bpf, brunt_now() + BRUNT_S);
+	control->base.expires = brunt_now() + BRUNT_S;
+	assert_false(is_lost(packet));
+	brunt_bpf_arm(&bpf, brunt_now() + BRUNT_S);
+	assert_true(is_lost(packet));
+}
+
+static void a_renewal_after_the_end_latches_even_without_traffic(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	brunt_bpf_arm(&bpf, brunt_now() + 5 * BRUNT_MS);
+	usleep(10000);
+	brunt_bpf_renew(&bpf, brunt_now() + BRUNT_S);
+	assert_false(is_lost(tcp4("10.0.0.1", 1, "10.0.0.5", 80)));
+}
+
+static void too_many_port_ranges_for_one_address_are_refused(void **unused)
+{
+	struct brunt_endpoint many[BRUNT_RULE_SLOTS + 1];
+	struct brunt_list list = { .items = many, .count = BRUNT_COUNT(many) };
+	struct brunt_error err = { 0 };
+
+	(void)unused;
+	LAB_NEEDED();
+	for (size_t i = 0; i < BRUNT_COUNT(many); i++)
+		many[i] = endpoint("10.0.0.5", 32, (uint16_t)(80 + i), 0);
+	assert_int_equal(brunt_bpf_rules(&bpf, BRUNT_RULES_TO, &list, &err), -E2BIG);
+	assert_non_null(strstr(err.msg, "split the fault"));
+}
+
+static void verify_reads_the_control_block_back_from_the_kernel(void **unused)
+{
+	struct brunt_error err = { 0 };
+
+	(void)unused;
+	LAB_NEEDED();
+	assert_int_equal(brunt_bpf_verify(&bpf, &err), -EBUSY);
+	brunt_bpf_disarm(&bpf);
+	assert_int_equal(brunt_bpf_verify(&bpf, &err), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, fresh)
+	const struct CMUnitTest tests[] = {
+		TEST(a_disarmed_program_passes_everything),
+		TEST(an_error_verdict_is_zero_on_egress),
+		TEST(the_remote_end_decides_by_address_port_and_protocol),
+		TEST(a_narrow_prefix_keeps_the_ports_of_the_wide_one),
+		TEST(a_bare_port_means_both_families),
+		TEST(a_mapped_address_is_an_ipv4_address),
+		TEST(an_exception_spares_either_end),
+		TEST(the_local_end_is_the_source_on_egress),
+		TEST(a_later_fragment_is_judged_by_address_and_protocol),
+		TEST(icmp_has_no_ports_and_one_name_for_both_families),
+		TEST(extension_headers_are_walked),
+		TEST(an_endless_chain_of_headers_is_judged_by_address),
+		TEST(a_truncated_header_never_reads_past_the_packet),
+		TEST(other_protocols_than_ip_are_left_alone),
+		TEST(chance_is_exact_at_its_ends_and_within_three_sigma_between),
+		TEST(a_super_packet_counts_its_segments_and_has_their_joint_chance),
+		TEST(a_lapsed_lease_stays_lapsed),
+		TEST(a_renewal_after_the_end_latches_even_without_traffic),
+		TEST(too_many_port_ranges_for_one_address_are_refused),
+		TEST(verify_reads_the_control_block_back_from_the_kernel),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
