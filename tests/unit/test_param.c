@@ -19,6 +19,21 @@
 
 #include <cmocka.h>
 
+/* Allocations of the arena that still succeed before one fails; negative: all do. */
+static int allocations_left = -1;
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	if (allocations_left == 0)
+		return NULL;
+	if (allocations_left > 0)
+		allocations_left--;
+	return __real_calloc(count, size);
+}
+
 /* One of every kind. */
 struct part {
 	const char *name;
@@ -425,6 +440,36 @@ static void a_string_with_nul_is_refused_wherever_it_comes_from(void **state)
 	}
 }
 
+static void short_memory_while_decoding_is_told(void **state)
+{
+	static const char text[] = "{\"map\": {\"a\": {\"inner\": {}}}, \"parts\": [{}, {}], \"env\": {\"A\": [\"b\"]},"
+				   "\"to\": [\":80\"], \"file\": \"x\", \"id\": \"y\"}";
+	struct brunt_diags diags = { 0 };
+	struct brunt_doc *doc = NULL;
+	int n, r = -ENOMEM;
+
+	(void)state;
+	assert_int_equal(brunt_doc_parse(text, strlen(text), "p", &diags, &doc), 0);
+	for (n = 0; r != 0 && n < 1000; n++) {
+		BRUNT_AUTO_ARENA struct brunt_arena *arena = NULL;
+		struct all all = { 0 };
+		const struct brunt_part part = { &all_table, &all };
+
+		assert_int_equal(brunt_arena_new(&arena), 0);
+		const struct brunt_scope scope = { arena, doc, &diags, "/plans" };
+
+		allocations_left = n;
+		r = brunt_param_decode(&scope, brunt_doc_root(doc), "", &part, 1);
+		allocations_left = -1;
+		assert_true(r == 0 || r == -ENOMEM);
+	}
+	/* Without sanitizers one chunk of the arena holds it all. */
+	assert_int_equal(r, 0);
+	assert_true(n >= 2);
+	assert_int_equal(diags.errors, 0);
+	brunt_doc_free(doc);
+}
+
 static void defaults_are_read_like_input(void **state)
 {
 	static const struct {
@@ -801,6 +846,7 @@ int main(void)
 		cmocka_unit_test(a_missing_key_is_told_at_its_object_with_an_example),
 		cmocka_unit_test(keys_may_belong_to_several_tables),
 		cmocka_unit_test(a_string_with_nul_is_refused_wherever_it_comes_from),
+		cmocka_unit_test(short_memory_while_decoding_is_told),
 		cmocka_unit_test(defaults_are_read_like_input),
 		cmocka_unit_test(a_wrong_default_is_told),
 		cmocka_unit_test(maps_keep_their_order_names_and_places),
