@@ -67,6 +67,7 @@ struct launcher {
 	struct job *services; /* one for each service of the plan */
 	size_t service_count;
 	struct job commands[LAUNCHER_COMMANDS_MAX];
+	bool grouping;	 /* jobs have cgroups */
 	uint64_t starts; /* jobs started so far: order, and names of commands' cgroups */
 	bool ending;
 	struct brunt_launch_verb end; /* the verb END */
@@ -143,5 +144,17 @@ uint64_t launcher_job_due(const struct job *job, uint64_t now);
 
 /* ---- launcher.c ---- */
 
+/* The launcher's life after its birth; returns the exit status. */
+int launcher_serve(struct launcher *launcher);
+
+/* Every job, services first: i below launcher_job_count. */
+struct job *launcher_job_at(struct launcher *launcher, size_t i);
+size_t launcher_job_count(const struct launcher *launcher);
+
 /* Sends a report, or keeps it until the controller reads. Owns fd (-1: none) from now on. Fills at. Never blocks. */
 void launcher_report(struct launcher *launcher, struct brunt_launch_report *report, int fd);
+
+/* ---- launcher_fork.c ---- */
+
+/* At the very end, when nothing of the run lives any more: the capability to remove the run's cgroup takes effect. */
+void launcher_overrule_permissions(void);

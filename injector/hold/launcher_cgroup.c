@@ -18,25 +18,7 @@
 
 int launcher_cgroup_make(const struct job *job)
 {
-	char parent[sizeof(job->cgroup)];
-	char *slash;
-
-	if (mkdir(job->cgroup, 0755) == 0 || errno == EEXIST)
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
-
-	/* The run's own cgroup is not there yet. */
-	(void)snprintf(parent, sizeof(parent), "%s", job->cgroup);
-	slash = strrchr(parent, '/');
-	if (!slash)
-		return -EINVAL;
-	*slash = '\0';
-	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	if (mkdir(job->cgroup, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	return 0;
+	return mkdir(job->cgroup, 0755) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
 static FILE *open_file(const struct job *job, const char *name)
@@ -138,8 +120,7 @@ void launcher_cgroup_remove_all(const struct brunt_run_setup *setup)
 {
 	char path[sizeof(setup->cgroup_mount) + sizeof(setup->run_cgroup)];
 
-	if (!*setup->cgroup_mount || !*setup->run_cgroup)
-		return;
 	(void)snprintf(path, sizeof(path), "%s%s", setup->cgroup_mount, setup->run_cgroup);
+	launcher_overrule_permissions();
 	remove_below(path, 6);
 }

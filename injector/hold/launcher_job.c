@@ -167,7 +167,7 @@ static void name_cgroup(const struct launcher *launcher, struct job *job)
 	const struct brunt_service *service = service_of(launcher, job);
 
 	*job->cgroup = '\0';
-	if (!*setup->cgroup_mount || !*setup->run_cgroup)
+	if (!launcher->grouping)
 		return;
 	/* No service's name begins with an underscore. */
 	if (service)
