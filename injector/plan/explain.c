@@ -23,7 +23,9 @@ static void print_tolerance(const struct brunt_condition *condition, const struc
 	(void)fprintf(out, "%llu sample%s", (unsigned long long)bound->samples, bound->samples == 1 ? "" : "s");
 	if (!bound->has_tolerates)
 		return;
-	if (bound->tolerates == 0)
+	if (bound->tolerates >= bound->samples)
+		(void)fprintf(out, ", all may be %s: it cannot be broken", what);
+	else if (bound->tolerates == 0)
 		(void)fprintf(out, ", none may be %s", what);
 	else
 		(void)fprintf(out, ", %llu may be %s", (unsigned long long)bound->tolerates, what);
@@ -46,7 +48,7 @@ static void explain_bound(const struct brunt_condition *condition, const struct 
 	brunt_plan_bound(condition, quantity, &bound);
 	(void)fprintf(out, "      %s", prefix);
 	print_tolerance(condition, &bound, out);
-	if (condition->kind == BRUNT_CONDITION_GUARDRAIL || condition->kind == BRUNT_CONDITION_STEADY)
+	if (bound.breaks && (condition->kind == BRUNT_CONDITION_GUARDRAIL || condition->kind == BRUNT_CONDITION_STEADY))
 		(void)fprintf(out, "; reacts within %s", brunt_duration_print(bound.reacts, text, sizeof(text)));
 	(void)fprintf(out, "\n");
 	if (is_brittle(condition, quantity, &bound))

@@ -101,6 +101,9 @@ const char *brunt_plan_unknown_text(const char *noun, const char *word, const ch
 int brunt_names_add(struct brunt_loader *loader, struct brunt_names *names, const char *name);
 bool brunt_names_have(const struct brunt_names *names, const char *name);
 
+/* One fault's part of the reference, in Markdown. */
+void brunt_plan_reference_fault(const struct brunt_injector *injector, FILE *out);
+
 /* How long the method takes: what is sure (holds, observes, repeats) and at most. From the first fault on, and whole.
  */
 struct brunt_plan_times {
@@ -116,6 +119,7 @@ struct brunt_bound {
 	uint64_t samples; /* in the window */
 	bool has_tolerates;
 	uint64_t tolerates; /* bad (success), or beyond the bound (quantiles) */
+	bool breaks;	    /* enough bad samples would break it; false: none can */
 	uint64_t reacts;    /* ns */
 };
 /* bound: the condition's min or max, or its during. */

@@ -6,6 +6,7 @@
 #include "brunt/plan.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int validate_ready(const void *object, struct brunt_error *err)
 {
@@ -14,6 +15,12 @@ static int validate_ready(const void *object, struct brunt_error *err)
 
 	if (given != 1)
 		return brunt_fail(err, EINVAL, "needs exactly one of 'tcp', 'http', 'file', 'line'");
+	if (ready->tcp && !brunt_address_is_right(ready->tcp))
+		return brunt_fail(err, EINVAL,
+				  "'%.64s' is no address with a port; write \"127.0.0.1:80\" or \"[::1]:80\"",
+				  ready->tcp);
+	if (ready->http && strncmp(ready->http, "http://", 7) != 0 && strncmp(ready->http, "https://", 8) != 0)
+		return brunt_fail(err, EINVAL, "'http' must begin with http:// or https://");
 	return 0;
 }
 

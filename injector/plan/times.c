@@ -136,6 +136,7 @@ void brunt_plan_bound(const struct brunt_condition *condition, const struct brun
 		bound.has_tolerates = true;
 		bound.tolerates = beyond(quantile, bound.samples, !condition->has_min);
 	}
+	bound.breaks = bound.fixed && (!bound.has_tolerates || bound.tolerates < bound.samples);
 	/* A sample that hangs is known to be bad at its timeout; that it breaks the bound takes all that are tolerated.
 	 */
 	bound.reacts = (bound.tolerates + 1) * sli->every + sli->timeout + condition->lasting;
