@@ -307,6 +307,7 @@ static void await_recovery(struct controller *ctl)
 	if (!ctl->first_applied || ctl->reverted)
 		return;
 	ctl->reverted = brunt_now();
+	controller_steps_lost(ctl, !ctl->residue);
 	controller_emit(ctl, "reverted", ctl->reverted, "{s:b, s:I}", "clean", !ctl->residue, "took_ns",
 			(json_int_t)(ctl->reverted - ctl->revert_asked));
 }
