@@ -120,18 +120,19 @@ const struct brunt_json_node *brunt_json_map_find(const struct brunt_json_map *m
 const char *brunt_json_map_pointer(const struct brunt_json_map *map, const struct brunt_json_node *node, char *buf,
 				   size_t size)
 {
-	const struct brunt_json_node *path[BRUNT_JSON_DEPTH_MAX + 1];
+	const struct brunt_json_node *path[BRUNT_JSON_DEPTH_MAX + 1] = { NULL };
 	size_t count = 0;
 
 	for (; node->parent != BRUNT_JSON_NO_NODE && count < BRUNT_COUNT(path); node = &map->nodes[node->parent])
 		path[count++] = node;
 	buf[0] = '\0';
-	while (count-- > 0) {
+	for (; count > 0; count--) {
+		const struct brunt_json_node *step = path[count - 1];
+		const char *key = map->keys + step->key;
 		char index[16];
-		const char *key = map->keys + path[count]->key;
 
-		if (map->nodes[path[count]->parent].kind == '[') {
-			(void)snprintf(index, sizeof(index), "%u", path[count]->key);
+		if (map->nodes[step->parent].kind == '[') {
+			(void)snprintf(index, sizeof(index), "%u", step->key);
 			key = index;
 		}
 		brunt_pointer_join(buf, key, buf, size);

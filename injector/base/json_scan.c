@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json_scan.h"
+#include "base/json_reader.h"
 #include "base/text.h"
 
 #include "brunt/error.h"
@@ -12,34 +13,11 @@
 
 #define NUMBER_SIZE_MAX 300 /* characters of a number; more digits than any double can use */
 
-struct scan {
-	const char *at, *end;
-	unsigned line, column; /* of at */
-	unsigned depth;
-	struct brunt_json_map *map;
-	unsigned bad_line, bad_column;
-	struct brunt_error *err;
-};
+static int scan_value(struct brunt_json_reader *s, const struct brunt_json_node *where);
 
-static int scan_value(struct scan *s, const struct brunt_json_node *where);
-
-/* Something is wrong here. */
-#define FAIL(s, ...)                                                                                                   \
-	({                                                                                                             \
-		struct scan *_scan = (s);                                                                              \
-		_scan->bad_line = _scan->line;                                                                         \
-		_scan->bad_column = _scan->column;                                                                     \
-		brunt_fail(_scan->err, EINVAL, __VA_ARGS__);                                                           \
-	})
-
-static char peek(const struct scan *s)
+static char peek(const struct brunt_json_reader *s)
 {
 	return s->at < s->end ? *s->at : '\0';
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 static bool is_letter(char c)
@@ -47,13 +25,7 @@ static bool is_letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static void skip(struct scan *s, size_t size)
-{
-	s->at += size;
-	s->column += (unsigned)size;
-}
-
-static void skip_space(struct scan *s)
+static void skip_space(struct brunt_json_reader *s)
 {
 	for (; s->at < s->end; s->at++) {
 		if (*s->at == '\n') {
@@ -68,180 +40,42 @@ static void skip_space(struct scan *s)
 }
 
 /* Why what stands here is neither what is wanted nor anything else in JSON. */
-static int fail_unexpected(struct scan *s, const char *wanted)
+static int fail_unexpected(struct brunt_json_reader *s, const char *wanted)
 {
 	size_t size = (size_t)(s->end - s->at);
 	size_t length;
 
 	if (size == 0)
-		return FAIL(s, "the text ends here, but %s must follow", wanted);
+		return BRUNT_JSON_FAIL(s, "the text ends here, but %s must follow", wanted);
 	length = brunt_utf8_size(s->at, size);
 	if (length == 0)
-		return FAIL(s, "invalid UTF-8: byte 0x%02x", (unsigned char)*s->at);
+		return BRUNT_JSON_FAIL(s, "invalid UTF-8: byte 0x%02x", (unsigned char)*s->at);
 	switch (*s->at) {
 	case '/':
 	case '#':
-		return FAIL(s, "JSON has no comments; write a key that begins with \"//\"");
+		return BRUNT_JSON_FAIL(s, "JSON has no comments; write a key that begins with \"//\"");
 	case '\'':
-		return FAIL(s, "JSON has no single quotes; use \"");
+		return BRUNT_JSON_FAIL(s, "JSON has no single quotes; use \"");
 	case '\0':
-		return FAIL(s, "a NUL byte is not allowed");
+		return BRUNT_JSON_FAIL(s, "a NUL byte is not allowed");
 	}
 	if ((unsigned char)*s->at < 0x20 || *s->at == 0x7f)
-		return FAIL(s, "control character 0x%02x, where %s is expected", (unsigned char)*s->at, wanted);
-	return FAIL(s, "'%.*s' here, where %s is expected", (int)length, s->at, wanted);
-}
-
-static int read_hex(struct scan *s, unsigned *ret)
-{
-	unsigned value = 0;
-
-	/* at stands on the backslash */
-	for (int i = 2; i < 6; i++) {
-		char c = s->end - s->at > i ? s->at[i] : '\0';
-
-		if (is_digit(c))
-			value = value * 16 + (unsigned)(c - '0');
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			value = value * 16 + (unsigned)((c | 0x20) - 'a') + 10;
-		else
-			return FAIL(s, "\\u needs four hexadecimal digits");
-	}
-	*ret = value;
-	return 0;
-}
-
-static size_t put_utf8(char *to, unsigned c)
-{
-	if (c < 0x80) {
-		to[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		to[0] = (char)(0xc0 | c >> 6);
-		to[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		to[0] = (char)(0xe0 | c >> 12);
-		to[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		to[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	to[0] = (char)(0xf0 | c >> 18);
-	to[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	to[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	to[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
-/* Reads \uXXXX, or two of them that make one character. Writes at most 4 bytes to to. */
-static int scan_unicode(struct scan *s, char *to, size_t *ret_size)
-{
-	unsigned high, low;
-
-	if (read_hex(s, &high) < 0)
-		return -EINVAL;
-	if (high == 0)
-		return FAIL(s, "\\u0000 is not allowed in a string");
-	if (high >= 0xdc00 && high < 0xe000)
-		return FAIL(s, "\\u%04x is the second half of a surrogate pair without the first", high);
-	if (high >= 0xd800 && high < 0xdc00) {
-		struct scan second = *s;
-
-		skip(&second, 6);
-		if (s->end - second.at < 6 || second.at[0] != '\\' || second.at[1] != 'u')
-			return FAIL(s, "\\u%04x is the first half of a surrogate pair without the second", high);
-		if (read_hex(&second, &low) < 0) {
-			s->bad_line = second.bad_line;
-			s->bad_column = second.bad_column;
-			return -EINVAL;
-		}
-		if (low < 0xdc00 || low >= 0xe000)
-			return FAIL(s, "\\u%04x is the first half of a surrogate pair without the second", high);
-		high = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-		skip(s, 6);
-	}
-	skip(s, 6);
-	*ret_size = put_utf8(to, high);
-	return 0;
-}
-
-static int scan_escape(struct scan *s, char *to, size_t *ret_size)
-{
-	static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-	char c = s->end - s->at > 1 ? s->at[1] : '\0';
-	const char *found;
-
-	if (c == 'u')
-		return scan_unicode(s, to, ret_size);
-	found = c ? strchr(plain, c) : NULL;
-	if (!found)
-		return FAIL(s, "unknown escape in a string; write \"\\\\\" for a backslash");
-	to[0] = meant[found - plain];
-	*ret_size = 1;
-	skip(s, 2);
-	return 0;
-}
-
-/* Passes a string; when to is not NULL the unescaped bytes are written there: never more than it has in the text. */
-static int scan_string(struct scan *s, char *to, size_t *ret_size)
-{
-	struct scan start = *s;
-	size_t size = 0;
-
-	skip(s, 1);
-	for (;;) {
-		char piece[4];
-		size_t length = 0;
-
-		if (s->at == s->end) {
-			s->line = start.line;
-			s->column = start.column;
-			return FAIL(s, "the string that begins here is never closed");
-		}
-		if (*s->at == '"')
-			break;
-		if (*s->at == '\\') {
-			if (scan_escape(s, piece, &length) < 0)
-				return -EINVAL;
-			if (to)
-				memcpy(to + size, piece, length);
-			size += length;
-			continue;
-		}
-		if (*s->at == '\n' || *s->at == '\r')
-			return FAIL(s, "a line ends inside a string; write \\n, or an array of lines");
-		if (*s->at == '\t')
-			return FAIL(s, "a tab inside a string; write \\t");
-		length = brunt_utf8_size(s->at, (size_t)(s->end - s->at));
-		if (length == 0)
-			return FAIL(s, "invalid UTF-8: byte 0x%02x", (unsigned char)*s->at);
-		if ((unsigned char)*s->at < 0x20)
-			return FAIL(s, "control character 0x%02x inside a string; write \\u%04x", (unsigned char)*s->at,
-				    (unsigned char)*s->at);
-		if (to)
-			memcpy(to + size, s->at, length);
-		size += length;
-		s->at += length;
-		s->column++;
-	}
-	skip(s, 1);
-	*ret_size = size;
-	return 0;
+		return BRUNT_JSON_FAIL(s, "control character 0x%02x, where %s is expected", (unsigned char)*s->at,
+				       wanted);
+	return BRUNT_JSON_FAIL(s, "'%.*s' here, where %s is expected", (int)length, s->at, wanted);
 }
 
 static size_t count_digits(const char *at, const char *end)
 {
 	size_t count = 0;
 
-	while (at + count < end && is_digit(at[count]))
+	while (at + count < end && brunt_json_is_digit(at[count]))
 		count++;
 	return count;
 }
 
 /* The number's size in characters, or 0 when it is not written as JSON wants it. */
-static size_t measure_number(const struct scan *s, size_t *ret_digits, bool *ret_whole, bool *ret_exponent)
+static size_t measure_number(const struct brunt_json_reader *s, size_t *ret_digits, bool *ret_whole, bool *ret_exponent)
 {
 	const char *at = s->at;
 	size_t count;
@@ -277,7 +111,7 @@ static size_t measure_number(const struct scan *s, size_t *ret_digits, bool *ret
 }
 
 /* jansson refuses integers beyond 64 bits and reals beyond a double; said here, with the place of the number. */
-static int scan_number(struct scan *s)
+static int scan_number(struct brunt_json_reader *s)
 {
 	bool whole, exponent;
 	size_t digits;
@@ -285,16 +119,16 @@ static int scan_number(struct scan *s)
 	char text[NUMBER_SIZE_MAX + 1];
 
 	if (size == 0)
-		return FAIL(s, "not a number as JSON writes it");
+		return BRUNT_JSON_FAIL(s, "not a number as JSON writes it");
 	if (size > NUMBER_SIZE_MAX)
-		return FAIL(s, "the number is too long");
+		return BRUNT_JSON_FAIL(s, "the number is too long");
 	memcpy(text, s->at, size);
 	text[size] = '\0';
 	if (whole && digits > 18) {
 		errno = 0;
 		(void)strtoll(text, NULL, 10);
 		if (errno == ERANGE)
-			return FAIL(s, "the number is too big");
+			return BRUNT_JSON_FAIL(s, "the number is too big");
 	}
 	if (exponent) {
 		long power;
@@ -302,15 +136,15 @@ static int scan_number(struct scan *s)
 		errno = 0;
 		power = strtol(strpbrk(text, "eE") + 1, NULL, 10);
 		if (errno == ERANGE || power > 308 - (long)digits)
-			return FAIL(s, "the number is too big");
+			return BRUNT_JSON_FAIL(s, "the number is too big");
 	}
-	skip(s, size);
+	brunt_json_skip(s, size);
 	if (is_letter(peek(s)))
-		return FAIL(s, "a quantity with a unit stands in double quotes, such as \"200ms\"");
+		return BRUNT_JSON_FAIL(s, "a quantity with a unit stands in double quotes, such as \"200ms\"");
 	return 0;
 }
 
-static int scan_word(struct scan *s)
+static int scan_word(struct brunt_json_reader *s)
 {
 	static const char *const words[] = { "true", "false", "null", NULL };
 	const char *meant;
@@ -324,7 +158,7 @@ static int scan_word(struct scan *s)
 	word[size] = '\0';
 	for (size_t i = 0; words[i]; i++) {
 		if (strcmp(word, words[i]) == 0) {
-			skip(s, size);
+			brunt_json_skip(s, size);
 			return 0;
 		}
 	}
@@ -332,8 +166,8 @@ static int scan_word(struct scan *s)
 		return fail_unexpected(s, "a value");
 	meant = brunt_suggest(word, words);
 	if (meant)
-		return FAIL(s, "unknown word '%s'; did you mean %s?", word, meant);
-	return FAIL(s, "unknown word '%s'; a string stands in double quotes", word);
+		return BRUNT_JSON_FAIL(s, "unknown word '%s'; did you mean %s?", word, meant);
+	return BRUNT_JSON_FAIL(s, "unknown word '%s'; a string stands in double quotes", word);
 }
 
 /* Stores a node; *ret is its index. */
@@ -354,19 +188,19 @@ static int add_node(struct brunt_json_map *map, const struct brunt_json_node *no
 }
 
 /* A key and its colon: fills the key's part of child. */
-static int scan_key(struct scan *s, struct brunt_json_node *child, bool comment)
+static int scan_key(struct brunt_json_reader *s, struct brunt_json_node *child, bool comment)
 {
 	char *key = s->map->keys + s->map->keys_size;
 	size_t key_size;
 
 	if (peek(s) != '"') {
 		if (is_letter(peek(s)))
-			return FAIL(s, "a key stands in double quotes");
+			return BRUNT_JSON_FAIL(s, "a key stands in double quotes");
 		return fail_unexpected(s, "a key in double quotes");
 	}
 	child->key_line = s->line;
 	child->key_column = s->column;
-	if (scan_string(s, key, &key_size) < 0)
+	if (brunt_json_string(s, key, &key_size) < 0)
 		return -EINVAL;
 	/* Both quotes are in the text and not in here, so there is room for the end. */
 	key[key_size] = '\0';
@@ -377,12 +211,12 @@ static int scan_key(struct scan *s, struct brunt_json_node *child, bool comment)
 	skip_space(s);
 	if (peek(s) != ':')
 		return fail_unexpected(s, "':'");
-	skip(s, 1);
+	brunt_json_skip(s, 1);
 	return 0;
 }
 
 /* An object or an array, with its opening bracket at s. */
-static int scan_inside(struct scan *s, uint32_t self, bool object, bool comment)
+static int scan_inside(struct brunt_json_reader *s, uint32_t self, bool object, bool comment)
 {
 	const char close = object ? '}' : ']';
 	const char *wanted = object ? "',' or '}'" : "',' or ']'";
@@ -391,17 +225,17 @@ static int scan_inside(struct scan *s, uint32_t self, bool object, bool comment)
 	int r;
 
 	if (++s->depth > BRUNT_JSON_DEPTH_MAX)
-		return FAIL(s, "nested deeper than %d levels", BRUNT_JSON_DEPTH_MAX);
-	skip(s, 1);
+		return BRUNT_JSON_FAIL(s, "nested deeper than %d levels", BRUNT_JSON_DEPTH_MAX);
+	brunt_json_skip(s, 1);
 	skip_space(s);
 	while (peek(s) != close || index > 0) {
 		struct brunt_json_node child = { .parent = self, .key = index, .comment = comment };
 
 		if (s->at == s->end)
-			return FAIL(s, "the text ends here, but the '%c' of line %u is not closed", object ? '{' : '[',
-				    line);
+			return BRUNT_JSON_FAIL(s, "the text ends here, but the '%c' of line %u is not closed",
+					       object ? '{' : '[', line);
 		if (index > 0 && peek(s) == close)
-			return FAIL(s, "one comma too many before '%c'", close);
+			return BRUNT_JSON_FAIL(s, "one comma too many before '%c'", close);
 		if (object) {
 			r = scan_key(s, &child, comment);
 			if (r < 0)
@@ -415,19 +249,19 @@ static int scan_inside(struct scan *s, uint32_t self, bool object, bool comment)
 		if (peek(s) == close && s->at < s->end)
 			break;
 		if (s->at == s->end)
-			return FAIL(s, "the text ends here, but the '%c' of line %u is not closed", object ? '{' : '[',
-				    line);
+			return BRUNT_JSON_FAIL(s, "the text ends here, but the '%c' of line %u is not closed",
+					       object ? '{' : '[', line);
 		if (peek(s) != ',')
 			return fail_unexpected(s, wanted);
-		skip(s, 1);
+		brunt_json_skip(s, 1);
 		skip_space(s);
 	}
-	skip(s, 1);
+	brunt_json_skip(s, 1);
 	s->depth--;
 	return 0;
 }
 
-static int scan_value(struct scan *s, const struct brunt_json_node *where)
+static int scan_value(struct brunt_json_reader *s, const struct brunt_json_node *where)
 {
 	struct brunt_json_node node = *where;
 	uint32_t self;
@@ -446,30 +280,30 @@ static int scan_value(struct scan *s, const struct brunt_json_node *where)
 	case '[':
 		return scan_inside(s, self, node.kind == '{', node.comment);
 	case '"':
-		return scan_string(s, NULL, &size);
+		return brunt_json_string(s, NULL, &size);
 	case '-':
 	case '0' ... '9':
 		return scan_number(s);
 	case '+':
 	case '.':
-		return FAIL(s, "a number begins with a digit");
+		return BRUNT_JSON_FAIL(s, "a number begins with a digit");
 	default:
 		return scan_word(s);
 	}
 }
 
-static int scan_text(struct scan *s)
+static int scan_text(struct brunt_json_reader *s)
 {
 	static const struct brunt_json_node root = { .parent = BRUNT_JSON_NO_NODE };
 	int r;
 
 	if (s->end - s->at >= 3 && memcmp(s->at, "\xef\xbb\xbf", 3) == 0)
-		return FAIL(s, "begins with a byte order mark; save it as UTF-8 without one");
+		return BRUNT_JSON_FAIL(s, "begins with a byte order mark; save it as UTF-8 without one");
 	if (s->end - s->at >= 2 && (memcmp(s->at, "\xff\xfe", 2) == 0 || memcmp(s->at, "\xfe\xff", 2) == 0))
-		return FAIL(s, "is UTF-16; save it as UTF-8");
+		return BRUNT_JSON_FAIL(s, "is UTF-16; save it as UTF-8");
 	skip_space(s);
 	if (s->at == s->end)
-		return FAIL(s, "is empty");
+		return BRUNT_JSON_FAIL(s, "is empty");
 	r = scan_value(s, &root);
 	if (r < 0)
 		return r;
@@ -502,7 +336,7 @@ static int compare_nodes(const void *a, const void *b, void *arg)
 int brunt_json_scan(const char *text, size_t size, struct brunt_json_map *map, unsigned *ret_line, unsigned *ret_column,
 		    struct brunt_error *err)
 {
-	struct scan s = { .at = text, .end = text + size, .line = 1, .column = 1, .map = map, .err = err };
+	struct brunt_json_reader s = { .at = text, .end = text + size, .line = 1, .column = 1, .map = map, .err = err };
 	int r;
 
 	if (size >= UINT32_MAX)

@@ -31,15 +31,18 @@ static json_t *pattern(const char *text)
 /* A string that is wholly as pattern says, or has a variable in it. */
 #define STRING_LIKE(text) pattern("^(" text ")$|" VARIABLE)
 
-static json_t *words(const char *const *names)
+static json_t *or_variable(json_t *schema)
 {
-	json_t *list = json_array();
+	return json_pack("{s:[o, o]}", "anyOf", schema, pattern("^" VARIABLE "$"));
+}
 
-	for (; *names; names++)
-		if (json_array_append_new(list, json_string(*names)) < 0) {
-			json_decref(list);
-			return NULL;
-		}
+/* Adds one word to a list that may be NULL already, when memory was short before; NULL when it is now. */
+static json_t *add_word(json_t *list, const char *word)
+{
+	if (list && json_array_append_new(list, json_string(word)) < 0) {
+		json_decref(list);
+		return NULL;
+	}
 	return list;
 }
 
@@ -48,37 +51,41 @@ static json_t *word_schema(const struct brunt_param *param)
 	json_t *list = json_array();
 
 	for (const struct brunt_value *v = param->values; v && v->name; v++)
-		if (json_array_append_new(list, json_string(v->name)) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	return json_pack("{s:o}", "enum", list);
+		list = add_word(list, v->name);
+	return or_variable(json_pack("{s:o}", "enum", list));
 }
 
+/* A signal or an errno: by name, by short name, by number. */
 static json_t *code_schema(const struct brunt_param *param)
 {
-	const char *const *names = param->type == BRUNT_T_SIGNAL ? brunt_signal_names() : brunt_errno_names();
-	int max = param->type == BRUNT_T_SIGNAL ? 64 : 4095;
+	bool signal = param->type == BRUNT_T_SIGNAL;
+	const char *const *names = signal ? brunt_signal_names() : brunt_errno_names();
+	json_t *list = json_array();
 
-	return json_pack("{s:[{s:s, s:i, s:i}, {s:o}, {s:s}]}", "anyOf", "type", "integer", "minimum", 1, "maximum",
-			 max, "enum", words(names), "type", "string");
+	for (; *names; names++) {
+		list = add_word(list, *names);
+		if (signal)
+			list = add_word(list, *names + strlen("SIG"));
+	}
+	return json_pack("{s:[{s:s, s:i, s:i}, {s:o}, o]}", "anyOf", "type", "integer", "minimum", 1, "maximum",
+			 signal ? 64 : 4095, "enum", list, pattern("^" VARIABLE "$"));
+}
+
+static json_t *limit_json(const char *type, double limit)
+{
+	return strcmp(type, "integer") == 0 ? json_integer((json_int_t)limit) : json_real(limit);
 }
 
 /* A bare number with its limits. */
 static json_t *number_schema(const struct brunt_param *param, const char *type)
 {
-	json_t *schema = json_pack("{s:s, s:f}", "type", type, "minimum", param->min);
+	json_t *schema = json_pack("{s:s, s:o}", "type", type, "minimum", limit_json(type, param->min));
 
-	if (schema && param->max != 0 && json_object_set_new(schema, "maximum", json_real(param->max)) < 0) {
+	if (schema && param->max != 0 && json_object_set_new(schema, "maximum", limit_json(type, param->max)) < 0) {
 		json_decref(schema);
 		return NULL;
 	}
 	return schema;
-}
-
-static json_t *or_variable(json_t *schema)
-{
-	return json_pack("{s:[o, o]}", "anyOf", schema, pattern("^" VARIABLE "$"));
 }
 
 /* Into $defs, once; the place is taken first, because tables may hold themselves. */

@@ -21,7 +21,7 @@
 
 struct row {
 	char target[256];
-	char share[32];
+	char share[48];
 	char mechanism[160];
 	const char *undone;
 };

@@ -69,11 +69,9 @@ static void usage(FILE *out)
 	      out);
 }
 
-static int bad(const char *format, const char *what)
+static int bad(const char *what, const char *why)
 {
-	fputs("brunt run: ", stderr);
-	fprintf(stderr, format, what);
-	fputs("; see 'brunt run --help'\n", stderr);
+	fprintf(stderr, "brunt run: '%s': %s; see 'brunt run --help'\n", what, why);
 	return 2;
 }
 
@@ -93,7 +91,7 @@ static int take_seed(struct arguments *args, const char *text)
 	errno = 0;
 	args->run.seed = strtoull(text, &rest, 10);
 	args->run.has_seed = true;
-	return errno || *rest || text[0] < '0' || text[0] > '9' ? bad("'%s' is no seed: a whole number is needed", text) :
+	return errno || *rest || text[0] < '0' || text[0] > '9' ? bad(text, "a seed is a whole number") :
 								  0;
 }
 
@@ -117,11 +115,11 @@ static int take_option(struct arguments *args, int option, const char **colour)
 		return 0;
 	case OPTION_EXPECT:
 		args->expect = optarg;
-		return brunt_verdict_find(optarg, &verdict) ? bad("there is no verdict '%s'", optarg) : 0;
+		return brunt_verdict_find(optarg, &verdict) ? bad(optarg, "there is no such verdict") : 0;
 	case OPTION_VAR:
 	case OPTION_VAR_FILE:
 		if (!strchr(optarg, '=') || args->var_count == VARS_MAX || args->var_file_count == VARS_MAX)
-			return bad("'%s' is not NAME=VALUE (or there are too many)", optarg);
+			return bad(optarg, "is not NAME=VALUE, or there are too many");
 		if (option == OPTION_VAR)
 			args->vars[args->var_count++] = optarg;
 		else
@@ -131,19 +129,19 @@ static int take_option(struct arguments *args, int option, const char **colour)
 		return take_seed(args, optarg);
 	case OPTION_OUTPUT:
 		if (strcmp(optarg, "text") && strcmp(optarg, "json"))
-			return bad("--output is text or json, not '%s'", optarg);
+			return bad(optarg, "--output is text or json");
 		args->run.output = optarg[0] == 'j' ? BRUNT_OUTPUT_JSON : BRUNT_OUTPUT_TEXT;
 		return 0;
 	case OPTION_COLOR:
 		*colour = optarg;
 		if (strcmp(optarg, "auto") && strcmp(optarg, "always") && strcmp(optarg, "never"))
-			return bad("--color is auto, always or never, not '%s'", optarg);
+			return bad(optarg, "--color is auto, always or never");
 		return 0;
 	case OPTION_PLAIN:
 		args->run.live = false;
 		return 0;
 	default:
-		return bad("%s", "wrong usage");
+		return 2; /* getopt has said why */
 	}
 }
 
@@ -161,7 +159,7 @@ static int parse(int argc, char **argv, struct arguments *args)
 			return r;
 	}
 	if (optind != argc - 1)
-		return bad("%s", optind < argc ? "one plan at a time" : "which plan?");
+		return bad(optind < argc ? argv[optind + 1] : "run", optind < argc ? "one plan at a time" : "needs a plan");
 	args->path = argv[optind];
 	args->run.colour = want_colour(colour);
 	args->run.live &= isatty(STDOUT_FILENO) != 0;

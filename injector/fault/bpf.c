@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,7 +316,7 @@ bool brunt_bpf_is_covered(const struct brunt_victims *victims, size_t index)
 	return false;
 }
 
-bool brunt_bpf_cgroup_is_gone(const char *mount, const struct brunt_item *item)
+static bool is_cgroup_gone(const char *mount, const struct brunt_item *item)
 {
 	char path[PATH_MAX];
 	struct stat status;
@@ -322,6 +324,38 @@ bool brunt_bpf_cgroup_is_gone(const char *mount, const struct brunt_item *item)
 	if (snprintf(path, sizeof(path), "%s%s", mount, item->cgroup) >= (int)sizeof(path))
 		return false;
 	return stat(path, &status) ? errno == ENOENT : item->cgroup_id && status.st_ino != item->cgroup_id;
+}
+
+bool brunt_bpf_all_gone(const char *mount, const struct brunt_victims *victims)
+{
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; victims && i < victims->matched; i++) {
+		const struct brunt_item *item = &victims->items[i];
+
+		if (!item->picked)
+			continue;
+		if (item->kind == BRUNT_TARGET_PROCESS	   ? brunt_process_alive(&item->process)
+		    : item->kind == BRUNT_TARGET_INTERFACE ? if_indextoname(item->interface_index, name) != NULL
+							   : !is_cgroup_gone(mount, item))
+			return false;
+	}
+	return victims && victims->picked;
+}
+
+uint64_t brunt_bpf_chance(double probability)
+{
+	const double all = 4294967296.0;
+	double scaled = floor(probability * all + 0.5);
+
+	if (probability <= 0 || probability >= 1)
+		return probability <= 0 ? 0 : (uint64_t)all;
+	return scaled < 1 ? 1 : scaled >= all ? (uint64_t)all - 1 : (uint64_t)scaled;
+}
+
+void brunt_bpf_set_chance(struct brunt_bpf *bpf, double probability)
+{
+	bpf->control->threshold = brunt_bpf_chance(probability);
 }
 
 int brunt_bpf_check_pids(struct brunt_error *err)

@@ -86,8 +86,12 @@ int brunt_bpf_open_cgroup(const char *mount, const struct brunt_item *item, stru
 /* Is item's cgroup also reached through another picked item (the same cgroup again, or one above it)? */
 bool brunt_bpf_is_covered(const struct brunt_victims *victims, size_t index);
 
-/* Is that directory no longer there? */
-bool brunt_bpf_cgroup_is_gone(const char *mount, const struct brunt_item *item);
+/* Is nothing left of the picked victims? false without victims. No allocation. */
+bool brunt_bpf_all_gone(const char *mount, const struct brunt_victims *victims);
+
+/* A probability as a program compares it: of 2^32; 0 never, 1 always, and nothing between becomes either. */
+uint64_t brunt_bpf_chance(double probability);
+void brunt_bpf_set_chance(struct brunt_bpf *bpf, double probability);
 
 /* BPF sees the pids of the initial PID namespace: -ENOTSUP elsewhere. */
 int brunt_bpf_check_pids(struct brunt_error *err);

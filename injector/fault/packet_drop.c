@@ -16,7 +16,6 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <math.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,18 +132,12 @@ static void drop_describe(const struct brunt_fault *fault, const struct brunt_vi
 		       victims->items[0].kind == BRUNT_TARGET_PROCESS ? ", for tagged sockets" : "");
 }
 
-/* The chance that a packet of n segments, each lost with probability p, loses one; a packet is lost whole. */
-static void fill_chances(struct brunt_drop_control *control, double p)
+/* The chance that a packet of n segments loses one, each lost with probability p: then it is lost whole. */
+static void fill_chances(struct drop_state *state, double p)
 {
-	const double all = 4294967296.0;
-
-	for (int n = 0; n < BRUNT_DROP_SEGMENTS; n++) {
-		double chance = p >= 1 ? 1 : -expm1((n ? n : 1) * log1p(-p));
-		double scaled = floor(chance * all + 0.5);
-
-		control->chance[n] = p > 0 && scaled < 1 ? 1 : scaled > all ? (uint64_t)all : (uint64_t)scaled;
-	}
-	control->base.threshold = control->chance[1];
+	brunt_bpf_set_chance(&state->bpf, p);
+	for (int n = 0; n < BRUNT_DROP_SEGMENTS; n++)
+		state->control->chance[n] = brunt_bpf_chance(p >= 1 ? 1 : -expm1((n ? n : 1) * log1p(-p)));
 }
 
 static void drop_unload(void *opaque)
@@ -198,7 +191,7 @@ static int drop_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		return r;
 	state->control = &state->skel->bss->control;
 	state->control->verdict = params->error ? 0 : 2;
-	fill_chances(state->control, params->probability);
+	fill_chances(state, params->probability);
 	state->program[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_out");
 	state->program[INGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_in");
 	state->program_tc[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_tc_out");
@@ -379,17 +372,6 @@ static int drop_verify(void *opaque, struct brunt_error *err)
 	return brunt_bpf_verify(&((struct drop_state *)opaque)->bpf, err);
 }
 
-static bool is_gone(const struct drop_state *state, const struct brunt_item *item)
-{
-	char name[IF_NAMESIZE];
-
-	if (item->kind == BRUNT_TARGET_PROCESS)
-		return !brunt_process_alive(&item->process);
-	if (item->kind == BRUNT_TARGET_INTERFACE)
-		return !if_indextoname(item->interface_index, name);
-	return brunt_bpf_cgroup_is_gone(state->mount, item);
-}
-
 static int drop_poll(void *opaque, struct brunt_hits *ret)
 {
 	struct drop_state *state = opaque;
@@ -401,12 +383,7 @@ static int drop_poll(void *opaque, struct brunt_hits *ret)
 	if (!ret->hit && !ret->seen && state->kind == BRUNT_TARGET_PROCESS && state->victims && !state->tagged)
 		(void)snprintf(ret->near_miss, sizeof(ret->near_miss),
 			       "no packet came by; the target had no sockets when the fault began");
-	if (state->victims) {
-		ret->target_gone = true;
-		for (size_t i = 0; i < state->victims->matched && ret->target_gone; i++)
-			ret->target_gone =
-				!state->victims->items[i].picked || is_gone(state, &state->victims->items[i]);
-	}
+	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
 	return 0;
 }
 

@@ -5,10 +5,12 @@
 #include <string.h>
 
 extern const struct brunt_injector brunt_fault_packet_drop;
+extern const struct brunt_injector brunt_fault_connect_fail;
 extern const struct brunt_injector brunt_fault_process_kill;
 
 const struct brunt_injector *const brunt_injectors[] = {
 	&brunt_fault_packet_drop,
+	&brunt_fault_connect_fail,
 	&brunt_fault_process_kill,
 	NULL,
 };

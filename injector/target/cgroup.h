@@ -14,8 +14,8 @@
 
 struct brunt_error;
 
-#define BRUNT_CGROUP_PATH 512	/* bytes of a path with its terminator: struct brunt_item.cgroup */
-#define BRUNT_CGROUP_DEPTH 32	/* levels that a walk goes down */
+#define BRUNT_CGROUP_PATH  512 /* bytes of a path with its terminator: struct brunt_item.cgroup */
+#define BRUNT_CGROUP_DEPTH 32  /* levels that a walk goes down */
 
 /* Reads mountinfo(5) text; the mount point of cgroup v2 into buf: that of the whole hierarchy if there is one. */
 int brunt_cgroup_mount_parse(FILE *mountinfo, char *buf, size_t size);

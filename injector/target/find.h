@@ -12,7 +12,7 @@
 
 struct brunt_error;
 
-#define BRUNT_FINDER_BUFFER (64 * 1024)	/* one file of /proc; what is longer is cut */
+#define BRUNT_FINDER_BUFFER    (64 * 1024) /* one file of /proc; what is longer is cut */
 #define BRUNT_FINDER_ITEMS_MAX 100000
 
 struct brunt_pids {
@@ -20,7 +20,7 @@ struct brunt_pids {
 	size_t count, room;
 };
 
-struct brunt_paths {	/* of cgroups */
+struct brunt_paths { /* of cgroups */
 	char (*paths)[512];
 	size_t count, room;
 };
@@ -29,19 +29,19 @@ struct brunt_finder {
 	const struct brunt_target *target;
 	enum brunt_target_kind kind;
 	const struct brunt_resolve_context *context;
-	bool unprotected;	/* only count: leave out what protection costs */
+	bool unprotected; /* only count: leave out what protection costs */
 	int proc_dir;
-	int cgroup_dir;		/* -1 when there is no cgroup v2 */
-	char *buf;		/* BRUNT_FINDER_BUFFER bytes of scratch */
+	int cgroup_dir; /* -1 when there is no cgroup v2 */
+	char *buf;	/* BRUNT_FINDER_BUFFER bytes of scratch */
 
 	struct brunt_item *items;
 	size_t count, room;
 
-	struct brunt_pids guarded;	/* brunt's own processes and all their ancestors */
-	pid_t launcher;			/* init of the services' PID namespace, 0 when there is none */
-	bool explicit;			/* the target names its victims: sshd and inits of other namespaces are meant */
-	size_t protected;		/* processes that match but are left out */
-	char protected_name[96];	/* the first of them, and why */
+	struct brunt_pids guarded; /* brunt's own processes and all their ancestors */
+	pid_t launcher;		   /* init of the services' PID namespace, 0 when there is none */
+	bool explicit;		   /* the target names its victims: sshd and inits of other namespaces are meant */
+	size_t protected;	   /* processes that match but are left out */
+	char protected_name[96];   /* the first of them, and why */
 };
 
 /* Which kind a target is, from which member is set; -EINVAL none, -E2BIG several. */
@@ -105,5 +105,6 @@ void brunt_ports_free(struct brunt_ports *ports);
 /* 1 yes, 0 no, -EACCES cannot be told, -ENOMEM. */
 int brunt_ports_has(struct brunt_ports *ports, int proc_dir, pid_t pid);
 
-/* A process that runs (or, with text "no", none) whose name is like this one: ", 'nginx' runs" into buf. Returns buf. */
+/* A process that runs (or, with text "no", none) whose name is like this one: ", 'nginx' runs" into buf. Returns buf.
+ */
 const char *brunt_suggest_process(struct brunt_finder *finder, const char *name, char *buf, size_t size);

@@ -195,11 +195,11 @@ const char *brunt_proc_argv0(const char *text)
 /* Bytes of the UTF-8 sequence at text, 0 when it is none. Overlong forms and surrogates are refused. */
 static size_t sequence(const unsigned char *text)
 {
-	size_t length = text[0] < 0x80			  ? 1
+	size_t length = text[0] < 0x80			    ? 1
 			: text[0] >= 0xc2 && text[0] < 0xe0 ? 2
 			: text[0] >= 0xe0 && text[0] < 0xf0 ? 3
 			: text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-							  : 0;
+							    : 0;
 
 	for (size_t i = 1; i < length; i++)
 		if ((text[i] & 0xc0) != 0x80)

@@ -15,16 +15,16 @@ struct brunt_error;
 /* What /proc/PID/stat says, as far as we care. */
 struct brunt_proc_stat {
 	pid_t ppid;
-	char state;		/* 'R', 'S', ... 'Z' */
-	unsigned flags;		/* PF_* of the kernel */
+	char state;	/* 'R', 'S', ... 'Z' */
+	unsigned flags; /* PF_* of the kernel */
 	unsigned threads;
-	uint64_t start;		/* clock ticks since boot */
-	char comm[16];		/* as the kernel has it: any byte but NUL */
+	uint64_t start; /* clock ticks since boot */
+	char comm[16];	/* as the kernel has it: any byte but NUL */
 };
 
 /* Where a process lives, as seen from the PID namespace that /proc was mounted in. */
 struct brunt_proc_place {
-	unsigned depth;	/* 1: that very namespace; more: namespaces below it; 0: cannot be told */
+	unsigned depth; /* 1: that very namespace; more: namespaces below it; 0: cannot be told */
 	pid_t inner;	/* its pid in its own namespace */
 };
 

@@ -33,23 +33,23 @@
 #include "brunt/target.h"
 #include "brunt/units.h"
 
-#define LAB_RUN "5eed0001"
+#define LAB_RUN	  "5eed0001"
 #define LAB_LEASE (10 * BRUNT_S)
 
 static struct lab {
 	const char *missing; /* why the tests cannot run here */
 	char mount[256];
-	char cgroup[64];     /* below mount: "/brunt-test-PID" */
+	char cgroup[64]; /* below mount: "/brunt-test-PID" */
 	char other[64];
 	struct brunt_arena *arena;
 } lab;
 
-#define LAB_NEEDED()                                        \
-	do {                                                \
-		if (lab.missing) {                          \
-			print_message("%s\n", lab.missing); \
-			skip();                             \
-		}                                           \
+#define LAB_NEEDED()                                                                                                   \
+	do {                                                                                                           \
+		if (lab.missing) {                                                                                     \
+			print_message("%s\n", lab.missing);                                                            \
+			skip();                                                                                        \
+		}                                                                                                      \
 	} while (0)
 
 static inline bool lab_find_mount(void)
@@ -295,7 +295,9 @@ static inline int lab_udp(int family, struct sockaddr_storage *ret)
 	else
 		((struct sockaddr_in6 *)ret)->sin6_addr = in6addr_loopback;
 	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)ret, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)ret,
+			      family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)),
+			 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &size), 0);
 	return fd;
 }
@@ -303,7 +305,7 @@ static inline int lab_udp(int family, struct sockaddr_storage *ret)
 static inline uint16_t lab_port(const struct sockaddr_storage *address)
 {
 	return ntohs(address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
-						    : ((const struct sockaddr_in6 *)address)->sin6_port);
+						   : ((const struct sockaddr_in6 *)address)->sin6_port);
 }
 
 /* Sends count datagrams, one by one; how many arrived. Loopback delivers before sendto() returns. */

@@ -29,8 +29,7 @@ static int setup(void **unused)
 		return 0;
 	skel = packet_drop_bpf__open();
 	assert_non_null(skel);
-	if (brunt_bpf_open(&bpf, skel->obj, LAB_RUN, &err) ||
-	    brunt_bpf_load(&bpf, skel->skeleton, 42, "test", &err))
+	if (brunt_bpf_open(&bpf, skel->obj, LAB_RUN, &err) || brunt_bpf_load(&bpf, skel->skeleton, 42, "test", &err))
 		fail_msg("%s", err.msg);
 	control = &skel->bss->control;
 	program_out = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_out");
@@ -120,8 +119,8 @@ static struct packet tcp4(const char *source, uint16_t sport, const char *destin
 static unsigned run(int program, const struct packet *packet, unsigned repeat, unsigned segments)
 {
 	struct __sk_buff context = { .gso_segs = segments };
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->bytes, .data_size_in = packet->size, .repeat = (int)repeat,
-		    .ctx_in = &context, .ctx_size_in = sizeof(context));
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->bytes, .data_size_in = packet->size,
+		    .repeat = (int)repeat, .ctx_in = &context, .ctx_size_in = sizeof(context));
 
 	assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
 	return options.retval;
@@ -159,8 +158,8 @@ static void rules(enum brunt_rule_list list, struct brunt_endpoint *endpoints, s
 	if (brunt_bpf_rules(&bpf, list, &given, &err))
 		fail_msg("%s", err.msg);
 }
-#define RULES(list, ...)                                                                       \
-	rules(list, (struct brunt_endpoint[]){ __VA_ARGS__ },                                   \
+#define RULES(list, ...)                                                                                               \
+	rules(list, (struct brunt_endpoint[]){ __VA_ARGS__ },                                                          \
 	      sizeof((struct brunt_endpoint[]){ __VA_ARGS__ }) / sizeof(struct brunt_endpoint))
 
 static void a_disarmed_program_passes_everything(void **unused)
@@ -302,8 +301,9 @@ static void extension_headers_are_walked(void **unused)
 	LAB_NEEDED();
 	RULES(BRUNT_RULES_TO, endpoint("fd00::", 16, 80, IPPROTO_TCP));
 	packet = ipv6("fd00::1", "fd00::2", 0);
-	add(&packet, "\x3c\x00\x01\x04\x00\x00\x00\x00", 8);				   /* hop by hop, then options */
-	add(&packet, "\x2b\x01\x01\x0c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 16); /* 16 bytes, then routing */
+	add(&packet, "\x3c\x00\x01\x04\x00\x00\x00\x00", 8); /* hop by hop, then options */
+	add(&packet, "\x2b\x01\x01\x0c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+	    16); /* 16 bytes, then routing */
 	add(&packet, "\x06\x00\x00\x00\x00\x00\x00\x00", 8);
 	add_ports(&packet, 1, 80);
 	assert_true(is_lost(packet));

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* packet.drop on real traffic: loopback of an own network namespace, sockets of an own cgroup. */
+#include "bpf_lab.h"
+
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
+#include "fault/bpf.h"
+
+/* As in injector/fault/packet_drop.c. */
+struct drop_params {
+	double probability;
+	struct brunt_list to, local, except;
+	int direction;
+	bool error;
+};
+enum { EGRESS = 1, INGRESS = 2, BOTH = 3 };
+
+static struct drop_params defaults(void)
+{
+	struct drop_params params;
+	struct brunt_error err;
+
+	memset(&params, 0, sizeof(params));
+	assert_int_equal(brunt_param_defaults(brunt_injector_find("packet.drop")->table, &params, lab.arena, &err), 0);
+	return params;
+}
+
+/* tx belongs to the target's cgroup, rx to the other. */
+static void open_pair(int family, int *ret_tx, int *ret_rx, struct sockaddr_storage *ret_to)
+{
+	struct sockaddr_storage own;
+
+	lab_enter(lab.other);
+	*ret_rx = lab_udp(family, ret_to);
+	lab_enter(lab.cgroup);
+	*ret_tx = lab_udp(family, &own);
+	lab_enter("/");
+}
+
+static void close_pair(int tx, int rx)
+{
+	close(tx);
+	close(rx);
+}
+
+static void the_defaults_are_all_packets_both_ways_silently(void **unused)
+{
+	struct drop_params params;
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	assert_true(params.probability == 1);
+	assert_int_equal(params.direction, BOTH);
+	assert_false(params.error);
+}
+
+static void packets_of_a_cgroup_are_lost_while_held_and_only_then(void **unused)
+{
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	struct brunt_hits hits;
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	params.direction = EGRESS;
+	open_pair(AF_INET, &tx, &rx, &to);
+	lab_load(&f, "packet.drop");
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+	hits = lab_poll(&f);
+	assert_int_equal(hits.seen, 50);
+	assert_int_equal(hits.hit, 50);
+	assert_string_equal(hits.near_miss, "");
+	assert_false(hits.detached || hits.target_gone || hits.lapsed);
+	/* other cgroups are not hit */
+	assert_int_equal(lab_send(rx, rx, &to, 50), 50);
+	f.injector->disarm(f.state);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	lab_release(&f);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	/* and again, from prepare */
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+	lab_assert_nothing_left();
+}
+
+static void ipv6_packets_are_lost_too(void **unused)
+{
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	struct brunt_endpoint endpoint;
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET6, &tx, &rx, &to);
+	endpoint = lab_endpoint(6, &in6addr_loopback, 128, lab_port(&to));
+	params = defaults();
+	params.to = (struct brunt_list){ &endpoint, 1 };
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+	lab_release(&f);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	lab_unload(&f);
+	close_pair(tx, rx);
+}
+
+static void what_the_target_receives_is_lost_on_ingress(void **unused)
+{
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	params = defaults();
+	params.direction = INGRESS;
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_cgroup_item(lab.other), LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+}
+
+static void the_sender_sees_eperm_when_asked_and_nothing_otherwise(void **unused)
+{
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	for (int error = 0; error < 2; error++) {
+		params = defaults();
+		params.direction = EGRESS;
+		params.error = error;
+		lab_load(&f, "packet.drop");
+		lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+		errno = 0;
+		assert_int_equal(sendto(tx, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), error ? -1 : 1);
+		assert_int_equal(errno, error ? EPERM : 0);
+		lab_release(&f);
+		lab_unload(&f);
+	}
+	close_pair(tx, rx);
+}
+
+static void an_endpoint_that_nobody_talks_to_is_told_as_a_near_miss(void **unused)
+{
+	static const unsigned char nowhere[4] = { 10, 0, 0, 5 };
+	struct brunt_endpoint endpoint = lab_endpoint(4, nowhere, 32, 5432);
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	struct brunt_hits hits;
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	params = defaults();
+	params.direction = EGRESS;
+	params.to = (struct brunt_list){ &endpoint, 1 };
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	assert_string_equal(lab_poll(&f).near_miss, "no packet came by");
+	assert_int_equal(lab_send(tx, rx, &to, 14), 14);
+	hits = lab_poll(&f);
+	assert_int_equal(hits.seen, 14);
+	assert_int_equal(hits.matched, 0);
+	assert_non_null(strstr(hits.near_miss, "saw 14 packets, none to 10.0.0.5"));
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+}
+
+static void the_counters_are_exactly_what_was_lost(void **unused)
+{
+	const unsigned n = 100000;
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	struct brunt_hits hits;
+	unsigned arrived;
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	params = defaults();
+	params.direction = EGRESS;
+	params.probability = 0.3;
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), 60 * BRUNT_S);
+	arrived = lab_send(tx, rx, &to, n);
+	hits = lab_poll(&f);
+	assert_int_equal(hits.seen, n);
+	assert_int_equal(hits.hit, n - arrived);
+	assert_true(fabs((double)hits.hit - 0.3 * n) <= 3 * sqrt(n * 0.3 * 0.7));
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+}
+
+static void traffic_is_back_when_nobody_renews_the_lease_and_stays_back(void **unused)
+{
+	const uint64_t lease = 150 * BRUNT_MS;
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	uint64_t begin, back;
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	params = defaults();
+	params.direction = EGRESS;
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), lease);
+	begin = brunt_now();
+	for (int i = 0; i < 5; i++) {
+		usleep(50000);
+		f.injector->renew(f.state, brunt_now() + lease);
+		assert_int_equal(lab_send(tx, rx, &to, 1), 0);
+	}
+	assert_true(brunt_now() - begin > lease);
+	begin = brunt_now();
+	while (!lab_send(tx, rx, &to, 1))
+		usleep(500);
+	back = brunt_now() - begin;
+	print_message("back %.1f ms after the last renewal (lease 150 ms)\n", (double)back / 1e6);
+	assert_true(back <= lease + 20 * BRUNT_MS);
+	assert_true(lab_poll(&f).lapsed);
+	f.injector->renew(f.state, brunt_now() + BRUNT_S);
+	assert_int_equal(lab_send(tx, rx, &to, 20), 20);
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+}
+
+/* In a child: serves TCP echo. Reports the listener's port, then answers until killed. */
+static pid_t start_server(uint16_t *ret_port)
+{
+	int ready[2];
+	pid_t child;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	child = fork();
+	if (!child) {
+		struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		socklen_t size = sizeof(own);
+		struct pollfd fds[8] = { { .events = POLLIN } };
+		int count = 1;
+
+		lab_enter(lab.cgroup);
+		fds[0].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bind(fds[0].fd, (struct sockaddr *)&own, size) || listen(fds[0].fd, 8) ||
+		    getsockname(fds[0].fd, (struct sockaddr *)&own, &size) ||
+		    write(ready[1], &own.sin_port, sizeof(own.sin_port)) != sizeof(own.sin_port))
+			_exit(1);
+		while (poll(fds, (nfds_t)count, -1) > 0) {
+			char byte;
+
+			if (fds[0].revents && count < 8)
+				fds[count++] = (struct pollfd){ .fd = accept(fds[0].fd, NULL, NULL), .events = POLLIN };
+			for (int i = 1; i < count; i++)
+				if (fds[i].revents && read(fds[i].fd, &byte, 1) == 1)
+					(void)!write(fds[i].fd, &byte, 1);
+		}
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], ret_port, sizeof(*ret_port)), sizeof(*ret_port));
+	close(ready[0]);
+	close(ready[1]);
+	return child;
+}
+
+static int dial(uint16_t port, int timeout_ms)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = port, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct pollfd event = { .events = POLLOUT };
+	socklen_t size = sizeof(int);
+	int failure = 0;
+
+	event.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	(void)connect(event.fd, (struct sockaddr *)&to, sizeof(to));
+	if (poll(&event, 1, timeout_ms) == 1 && !getsockopt(event.fd, SOL_SOCKET, SO_ERROR, &failure, &size) &&
+	    !failure)
+		return event.fd;
+	close(event.fd);
+	return -1;
+}
+
+static bool echoes(int fd, int timeout_ms)
+{
+	struct pollfd event = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+		;
+	return write(fd, "x", 1) == 1 && poll(&event, 1, timeout_ms) == 1 && read(fd, &byte, 1) == 1;
+}
+
+static void a_running_process_loses_old_connections_and_new_ones(void **unused)
+{
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	uint16_t port;
+	pid_t server;
+	int old, fresh;
+
+	(void)unused;
+	LAB_NEEDED();
+	server = start_server(&port);
+	lab_enter(lab.other);
+	old = dial(port, 1000);
+	assert_true(old >= 0 && echoes(old, 1000));
+	params = defaults();
+	params.direction = EGRESS;
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_process_item(server, lab.cgroup), LAB_LEASE);
+	assert_false(echoes(old, 100));
+	assert_int_equal(dial(port, 100), -1); /* the listener's SYN-ACK is lost */
+	assert_true(lab_poll(&f).hit > 0);
+	f.injector->disarm(f.state);
+	fresh = dial(port, 2000); /* accepted from a tagged listener */
+	assert_true(fresh >= 0 && echoes(fresh, 2000));
+	assert_int_equal(f.injector->arm(f.state, brunt_now() + LAB_LEASE, &f.err), 0);
+	assert_false(echoes(fresh, 100));
+	lab_release(&f);
+	assert_true(echoes(fresh, 2000));
+	/* a second round: the old tags are void, the victim is another */
+	lab_hold(&f, lab_process_item(getpid(), lab.other), LAB_LEASE);
+	f.injector->disarm(f.state);
+	lab_release(&f);
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	lab_unload(&f);
+	close_pair(old, fresh);
+	lab_enter("/");
+	lab_assert_nothing_left();
+}
+
+static void a_neighbour_in_the_same_cgroup_is_not_hit(void **unused)
+{
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	uint16_t port;
+	pid_t server;
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	server = start_server(&port);
+	open_pair(AF_INET, &tx, &rx, &to);
+	params = defaults();
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_process_item(server, lab.cgroup), LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	assert_int_equal(lab_poll(&f).seen, 0);
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	assert_true(lab_poll(&f).target_gone);
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+}
+
+static void a_new_socket_of_the_process_is_hit(void **unused)
+{
+	struct sockaddr_storage to, own;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	close(tx);
+	params = defaults();
+	params.direction = EGRESS;
+	lab_enter(lab.cgroup);
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_process_item(getpid(), lab.cgroup), LAB_LEASE);
+	tx = lab_udp(AF_INET, &own);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+	lab_release(&f);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	lab_unload(&f);
+	lab_enter("/");
+	close_pair(tx, rx);
+}
+
+static void packets_at_an_interface_are_lost(void **unused)
+{
+	struct brunt_item item = { .kind = BRUNT_TARGET_INTERFACE, .name = "lo", .picked = true };
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	item.interface_index = if_nametoindex("lo");
+	open_pair(AF_INET, &tx, &rx, &to);
+	for (int direction = EGRESS; direction <= BOTH; direction++) {
+		params = defaults();
+		params.direction = direction;
+		lab_load(&f, "packet.drop");
+		lab_hold(&f, item, LAB_LEASE);
+		assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+		assert_int_equal(lab_poll(&f).hit, 50);
+		assert_false(lab_poll(&f).target_gone || lab_poll(&f).detached);
+		lab_release(&f);
+		assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+		lab_unload(&f);
+	}
+	close_pair(tx, rx);
+	lab_assert_nothing_left();
+}
+
+static void a_cgroup_that_is_removed_is_reported(void **unused)
+{
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	struct brunt_hits hits;
+	char name[80], path[400];
+
+	(void)unused;
+	LAB_NEEDED();
+	(void)snprintf(name, sizeof(name), "%s/sub", lab.cgroup);
+	(void)snprintf(path, sizeof(path), "%s%s", lab.mount, name);
+	assert_int_equal(mkdir(path, 0755), 0);
+	params = defaults();
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, lab_cgroup_item(name), LAB_LEASE);
+	assert_int_equal(rmdir(path), 0);
+	for (int i = 0; i < 100 && !lab_poll(&f).detached; i++)
+		usleep(10000);
+	hits = lab_poll(&f);
+	assert_true(hits.target_gone);
+	assert_true(hits.detached);
+	lab_release(&f);
+	/* nor can it be attached to again */
+	assert_int_equal(lab_try_hold(&f, lab_cgroup_item(name), LAB_LEASE), -ESRCH);
+	lab_release(&f);
+	lab_unload(&f);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void killing_the_holder_brings_traffic_back(void **unused)
+{
+	struct sockaddr_storage to;
+	struct drop_params params;
+	double took[30];
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	open_pair(AF_INET, &tx, &rx, &to);
+	params = defaults();
+	params.direction = EGRESS;
+	for (size_t i = 0; i < BRUNT_COUNT(took); i++) {
+		int ready[2];
+		uint64_t begin;
+		pid_t holder;
+		char byte;
+
+		assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+		holder = fork();
+		if (!holder) {
+			struct lab_fault f = { .params = &params };
+
+			lab_load(&f, "packet.drop");
+			lab_hold(&f, lab_cgroup_item(lab.cgroup), 60 * BRUNT_S);
+			(void)!write(ready[1], "x", 1);
+			for (;;)
+				pause();
+		}
+		assert_int_equal(read(ready[0], &byte, 1), 1);
+		close(ready[0]);
+		close(ready[1]);
+		assert_int_equal(lab_send(tx, rx, &to, 3), 0);
+		begin = brunt_now();
+		kill(holder, SIGKILL);
+		while (!lab_send(tx, rx, &to, 1))
+			;
+		took[i] = (double)(brunt_now() - begin) / 1e6;
+		waitpid(holder, NULL, 0);
+		assert_true(took[i] < 1000);
+	}
+	qsort(took, BRUNT_COUNT(took), sizeof(took[0]), compare);
+	print_message("kill -9 to normal: median %.2f ms, worst of %zu %.2f ms\n", took[BRUNT_COUNT(took) / 2],
+		      BRUNT_COUNT(took), took[BRUNT_COUNT(took) - 1]);
+	close_pair(tx, rx);
+	lab_assert_nothing_left();
+}
+
+static void somebody_elses_program_on_the_same_cgroup_stays(void **unused)
+{
+	static const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET_EGRESS);
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	__u32 ids[8], count;
+	int foreign, directory;
+	char path[400];
+
+	(void)unused;
+	LAB_NEEDED();
+	(void)snprintf(path, sizeof(path), "%s%s", lab.mount, lab.cgroup);
+	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	foreign = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "foreign", "GPL", pass, 2, &options);
+	assert_true(foreign >= 0);
+	params = defaults();
+	lab_load(&f, "packet.drop");
+	/* the friendly kind: several may attach */
+	assert_int_equal(bpf_prog_attach(foreign, directory, BPF_CGROUP_INET_EGRESS, BPF_F_ALLOW_MULTI), 0);
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	count = 8;
+	assert_int_equal(bpf_prog_query(directory, BPF_CGROUP_INET_EGRESS, 0, NULL, ids, &count), 0);
+	assert_int_equal(count, 2);
+	lab_release(&f);
+	count = 8;
+	assert_int_equal(bpf_prog_query(directory, BPF_CGROUP_INET_EGRESS, 0, NULL, ids, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(bpf_prog_detach2(foreign, directory, BPF_CGROUP_INET_EGRESS), 0);
+	/* the exclusive kind: refused, and it stays */
+	assert_int_equal(bpf_prog_attach(foreign, directory, BPF_CGROUP_INET_EGRESS, 0), 0);
+	assert_int_equal(lab_try_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE), -EPERM);
+	assert_non_null(strstr(f.err.msg, "allows no other"));
+	lab_release(&f);
+	count = 8;
+	assert_int_equal(bpf_prog_query(directory, BPF_CGROUP_INET_EGRESS, 0, NULL, ids, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(bpf_prog_detach2(foreign, directory, BPF_CGROUP_INET_EGRESS), 0);
+	lab_unload(&f);
+	close(foreign);
+	close(directory);
+}
+
+static void nonsense_is_refused_before_anything_is_touched(void **unused)
+{
+	const struct brunt_injector *injector = brunt_injector_find("packet.drop");
+	struct drop_params params = { .probability = 1, .direction = BOTH, .error = true };
+	struct brunt_error err = { 0 };
+
+	(void)unused;
+	assert_int_equal(injector->validate(&params, BRUNT_TARGET_CGROUP, &err), 0);
+	assert_int_equal(injector->validate(&params, BRUNT_TARGET_INTERFACE, &err), -EINVAL);
+	params.direction = INGRESS;
+	assert_int_equal(injector->validate(&params, BRUNT_TARGET_CGROUP, &err), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_defaults_are_all_packets_both_ways_silently),
+		cmocka_unit_test(packets_of_a_cgroup_are_lost_while_held_and_only_then),
+		cmocka_unit_test(ipv6_packets_are_lost_too),
+		cmocka_unit_test(what_the_target_receives_is_lost_on_ingress),
+		cmocka_unit_test(the_sender_sees_eperm_when_asked_and_nothing_otherwise),
+		cmocka_unit_test(an_endpoint_that_nobody_talks_to_is_told_as_a_near_miss),
+		cmocka_unit_test(the_counters_are_exactly_what_was_lost),
+		cmocka_unit_test(traffic_is_back_when_nobody_renews_the_lease_and_stays_back),
+		cmocka_unit_test(a_running_process_loses_old_connections_and_new_ones),
+		cmocka_unit_test(a_neighbour_in_the_same_cgroup_is_not_hit),
+		cmocka_unit_test(a_new_socket_of_the_process_is_hit),
+		cmocka_unit_test(packets_at_an_interface_are_lost),
+		cmocka_unit_test(a_cgroup_that_is_removed_is_reported),
+		cmocka_unit_test(killing_the_holder_brings_traffic_back),
+		cmocka_unit_test(somebody_elses_program_on_the_same_cgroup_stays),
+		cmocka_unit_test(nonsense_is_refused_before_anything_is_touched),
+	};
+
+	return cmocka_run_group_tests(tests, lab_setup, lab_teardown);
+}
