@@ -41,6 +41,7 @@ struct job {
 	uint64_t due;	     /* CLOCK_BOOTTIME ns, see state; 0: never */
 	pid_t pid;	     /* main process in our namespace; 0: gone */
 	pid_t outer;	     /* the same, outside */
+	uint64_t outer_start;
 	pid_t group;	     /* its process group; may outlive it */
 	int status;	     /* how the last main process ended */
 	int word;	     /* what the child says before exec; EOF: it executed; -1: was heard */

@@ -299,6 +299,7 @@ static void launched(struct launcher *launcher, struct job *job)
 	close_descriptor(&job->word);
 	if (job->state != JOB_RUNNING || job->failed)
 		return;
+	publish(launcher, job, job->outer, job->outer_start);
 	report = about(job, BRUNT_LAUNCHED);
 	launcher_report(launcher, &report, BRUNT_TAKE_FD(job->output));
 }
@@ -320,8 +321,7 @@ void launcher_job_word(struct launcher *launcher, struct job *job)
 		}
 		if (word.code == 0) {
 			job->outer = word.pid;
-			if (job->state == JOB_RUNNING)
-				publish(launcher, job, word.pid, word.start);
+			job->outer_start = word.start;
 		} else {
 			word.text[sizeof(word.text) - 1] = '\0';
 			report_failed(launcher, job, word.code, word.text);

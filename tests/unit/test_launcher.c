@@ -278,13 +278,11 @@ static int tear_down(void **state)
 	}
 	assert_true(becomes(bench->mark, 0, S));
 	if (*bench->setup.run_cgroup) { /* of a launcher that was killed: the recoverer's task in a run */
-		for (size_t i = 0; i < BRUNT_COUNT(bench->services); i++) {
-			cgroup_path(bench, path, sizeof(path));
-			(void)strcat(strcat(path, "/"), bench->services[i].name);
-			(void)rmdir(path);
-		}
+		(void)snprintf(path, sizeof(path), "find '%s%s' -depth -type d -exec rmdir {} ';' 2>/dev/null || :",
+			       bench->setup.cgroup_mount, bench->setup.run_cgroup);
+		if (system(path) != 0) // NOLINT(cert-env33-c): a test, its own name
+			print_message("# cannot clean up: %s\n", path);
 		cgroup_path(bench, path, sizeof(path));
-		(void)rmdir(path);
 		assert_int_equal(access(path, F_OK), -1);
 	}
 	(void)snprintf(path, sizeof(path), "rm -rf '%s'", bench->dir);
@@ -393,7 +391,7 @@ static void prepare_lines_run_once_and_in_order_before_the_service(void **state)
 {
 	struct bench *bench = *state;
 	struct brunt_launch_report report;
-	char text[512];
+	char text[512], seen[256];
 	int output;
 
 	RUN(bench->services[0].prepare, "echo one > \"$OUT\"", "echo two >> \"$OUT\"");
@@ -404,16 +402,15 @@ static void prepare_lines_run_once_and_in_order_before_the_service(void **state)
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 1);
 	(void)expect(bench, BRUNT_LAUNCHED, &output);
-	char seen[64];
 	assert_string_equal(drain(output, seen, sizeof(seen)), "one\ntwo\n");
 	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 	assert_int_equal(report.status, 0);
 
 	(void)unlink(text);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 2);
-	(void)expect(bench, BRUNT_LAUNCHED, NULL);
-	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
-	assert_int_equal(WEXITSTATUS(report.status), 1); /* nothing made the file again */
+	(void)expect(bench, BRUNT_LAUNCHED, &output);
+	assert_non_null(strstr(drain(output, seen, sizeof(seen)), "No such file")); /* nothing made it again */
+	(void)expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 }
 
 static void a_prepare_line_that_fails_is_told_with_its_last_words(void **state)
@@ -479,7 +476,7 @@ static void a_command_runs_as_the_callers_user_without_privileges(void **state)
 	int status;
 
 	run_step(bench, NULL,
-		 "echo id $(id -u) $(id -g) $(id -G); grep -E '^(NoNewPrivs|CapPrm|SigBlk|SigIgn)' /proc/$$/status",
+		 "echo id $(id -u) $(id -g) $(id -G); grep -E '^(NoNewPrivs|CapPrm|SigBlk|SigIgn)' /proc/self/status",
 		 seen, sizeof(seen), &status);
 	assert_int_equal(status, 0);
 	if (geteuid() == 0)
@@ -746,15 +743,15 @@ static void the_end_stops_services_in_reverse_order_and_removes_their_cgroups(vo
 		(void)snprintf(lines[i], sizeof(lines[i]),
 			       "trap 'echo %d >> log; exit 0' TERM; echo up; while :; do sleep 0.0%s; done", i,
 			       bench->mark);
-		RUN(bench->services[i].run, lines[i]);
 	}
+	RUN(bench->services[0].run, lines[0]);
+	RUN(bench->services[1].run, lines[1]);
 	start(bench);
 	for (int i = 0; i < 2; i++) {
 		send_verb(bench, BRUNT_LAUNCH_START, (uint32_t)i, 1);
 		(void)expect(bench, BRUNT_LAUNCHED, &output[i]);
 		while (read(output[i], seen, sizeof(seen)) < 0)
 			moment();
-		(void)close(output[i]);
 	}
 	send_verb(bench, BRUNT_LAUNCH_END, 0, 77);
 	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
@@ -764,6 +761,8 @@ static void the_end_stops_services_in_reverse_order_and_removes_their_cgroups(vo
 	report = expect(bench, BRUNT_LAUNCH_ENDED, NULL);
 	assert_int_equal(report.sequence, 77);
 	assert_false(receive(bench, &report, &fd));
+	(void)close(output[0]); /* not before: a shell that writes to nobody dies of that */
+	(void)close(output[1]);
 	assert_int_equal(waitpid(bench->launcher, &status, 0), bench->launcher);
 	bench->launcher = 0;
 	assert_int_equal(status, 0);
@@ -906,9 +905,9 @@ static void the_launcher_has_no_more_than_it_needs(void **state)
 		(void)sscanf(line, "CapPrm: %llx", &permitted);
 	}
 	(void)fclose(file);
-	/* CAP_KILL 5, CAP_SETGID 6, CAP_SETUID 7 */
+	/* CAP_KILL 5, CAP_SETGID 6, CAP_SETUID 7; in reserve CAP_DAC_OVERRIDE 1, to remove the run's cgroup. */
 	assert_int_equal(effective & ~0xe0ull, 0);
-	assert_int_equal(permitted & ~0xe0ull, 0);
+	assert_int_equal(permitted & ~0xe2ull, 0);
 }
 
 int main(void)
