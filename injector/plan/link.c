@@ -183,6 +183,8 @@ static void link_unit(struct brunt_loader *loader, struct brunt_sli *sli)
 		      (sli->kind == BRUNT_SLI_COMMAND && sli->command->number) ||
 		      (sli->kind == BRUNT_SLI_LINES && sli->lines->value);
 
+	char shown[BRUNT_QUOTE_SIZE];
+
 	sli->dimension = latency ? BRUNT_DIM_TIME : BRUNT_DIM_NONE;
 	sli->factor = 1;
 	if (!sli->unit)
@@ -195,9 +197,10 @@ static void link_unit(struct brunt_loader *loader, struct brunt_sli *sli)
 	else if (!number)
 		brunt_plan_error(loader, &sli->place, "unit", "there is no value to have a unit");
 	else if (brunt_unit_find(sli->unit, &sli->dimension, &sli->factor) < 0)
-		brunt_plan_error(loader, &sli->place, "unit", "'%.32s' is no unit; there are %s, %s, %s, %s", sli->unit,
-				 brunt_dimension_units(BRUNT_DIM_TIME), brunt_dimension_units(BRUNT_DIM_RATIO),
-				 brunt_dimension_units(BRUNT_DIM_SIZE), brunt_dimension_units(BRUNT_DIM_RATE));
+		brunt_plan_error(loader, &sli->place, "unit", "'%s' is no unit; there are %s, %s, %s, %s",
+				 brunt_text_quote(sli->unit, shown), brunt_dimension_units(BRUNT_DIM_TIME),
+				 brunt_dimension_units(BRUNT_DIM_RATIO), brunt_dimension_units(BRUNT_DIM_SIZE),
+				 brunt_dimension_units(BRUNT_DIM_RATE));
 }
 
 static void link_process_sli(struct brunt_loader *loader, struct brunt_sli *sli)
