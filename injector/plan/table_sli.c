@@ -123,6 +123,8 @@ static const struct brunt_param lines_params[] = {
 	BRUNT_REGEX(struct brunt_lines_sli, bad, .example = "\"^err\"", .help = "a line that matches is a bad sample"),
 	BRUNT_REGEX(struct brunt_lines_sli, value, .example = "\"lat ([0-9.]+)\"",
 		    .help = "regular expression with one group: the number"),
+	BRUNT_STRING(struct brunt_lines_sli, unit, .example = "\"ms\"",
+		     .help = "unit of that number; may stand beside `lines` as well"),
 	{ 0 },
 };
 
