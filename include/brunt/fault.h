@@ -115,7 +115,7 @@ struct brunt_injector {
 	/* expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
 	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
 	void (*renew)(void *state, uint64_t expires);		/* NULL: has no lease of its own */
-	int (*poll)(void *state, struct brunt_hits *ret);	/* non-blocking */
+	int (*poll)(void *state, struct brunt_hits *ret);	/* non-blocking; counts go on from load, over every prepare */
 	void (*disarm)(void *state);				/* NULL for events */
 	int (*verify)(void *state, struct brunt_error *err);	/* NULL for events; -EBUSY: still in effect */
 	void (*detach)(void *state);				/* NULL for events */

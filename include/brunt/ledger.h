@@ -33,6 +33,8 @@ enum brunt_ledger_kind {
 	BRUNT_LEDGER_CGROUP,	/* a cgroup directory of the run: path; undo: kill and remove */
 	BRUNT_LEDGER_DIRECTORY,	/* a scratch directory of the run: path; undo: remove */
 	BRUNT_LEDGER_CLOSED,	/* everything is undone */
+	BRUNT_LEDGER_CHILD,	/* a process of brunt that holds step: pid, start */
+	_BRUNT_LEDGER_MAX
 };
 
 struct brunt_ledger_head {	/* first frame */
@@ -46,7 +48,7 @@ struct brunt_ledger_head {	/* first frame */
 	uint32_t step_count;
 };
 
-/* The folder in buf; made (0755) when make is true. 0 or -errno. */
+/* The folder in buf, or BRUNT_LEDGER_DIR of the environment; made (0755) when make is true. 0 or -errno. */
 int brunt_ledger_folder(char *buf, size_t size, bool make, struct brunt_error *err);
 
 struct brunt_ledger;
@@ -64,10 +66,14 @@ int brunt_ledger_claim(struct brunt_ledger *ledger, const char *thing, struct br
 /* Appends; no allocation. -ENOSPC when the preallocated room is used up. */
 int brunt_ledger_intent(struct brunt_ledger *ledger, const struct brunt_undo_record *undo, struct brunt_error *err);
 int brunt_ledger_mark(struct brunt_ledger *ledger, enum brunt_ledger_kind kind, uint32_t step);
+int brunt_ledger_child(struct brunt_ledger *ledger, uint32_t step, pid_t pid, uint64_t start);
 int brunt_ledger_path(struct brunt_ledger *ledger, enum brunt_ledger_kind kind, const char *path,
 		      struct brunt_error *err);
 
-/* Marks it closed and unlinks the file (or keeps it when there is residue). NULL is allowed. */
+/*
+ * Marks it closed and unlinks the file. Kept are a ledger with residue, and one with paths: who removes those (the
+ * recoverer, at the very end of the run) unlinks it then. NULL is allowed.
+ */
 void brunt_ledger_close(struct brunt_ledger *ledger, bool residue);
 
 /* ---- reading, from anywhere ---- */
@@ -75,6 +81,8 @@ void brunt_ledger_close(struct brunt_ledger *ledger, bool residue);
 struct brunt_ledger_fault {
 	struct brunt_undo_record undo;
 	bool held, undone, residue;
+	pid_t child;	/* its pauser, or 0 */
+	uint64_t child_start;
 };
 struct brunt_ledger_view {
 	char path[256];
@@ -83,6 +91,8 @@ struct brunt_ledger_view {
 	bool same_boot;
 	bool closed;
 	bool damaged;		/* a frame did not check out: what follows it was ignored */
+	size_t used;		/* bytes of sound frames */
+	uint64_t next_sequence;	/* of the frame that would come next */
 	struct brunt_ledger_fault *faults;
 	size_t fault_count;
 	char (*claims)[160];

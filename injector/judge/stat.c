@@ -8,8 +8,8 @@
 #include "brunt/memory.h"
 
 const struct brunt_value brunt_of_values[] = {
-	{ "last", BRUNT_OF_LAST, "the newest value" },
-	{ "success", BRUNT_OF_SUCCESS, "the share of good samples" },
+	{ "last", BRUNT_OF_LAST, "the newest value; the default of an SLI with values" },
+	{ "success", BRUNT_OF_SUCCESS, "share of good samples; the default of an SLI without values" },
 	{ "mean", BRUNT_OF_MEAN, "the arithmetic mean of the values" },
 	{ "min", BRUNT_OF_MIN, "the smallest value" },
 	{ "max", BRUNT_OF_MAX, "the greatest value" },

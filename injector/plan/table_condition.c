@@ -10,21 +10,6 @@
 
 #include <errno.h>
 
-const struct brunt_value brunt_of_values[] = {
-	{ "last", BRUNT_OF_LAST, "the newest value; the default of an SLI with values" },
-	{ "success", BRUNT_OF_SUCCESS, "share of good samples; the default of an SLI without values" },
-	{ "mean", BRUNT_OF_MEAN, "mean of the values" },
-	{ "min", BRUNT_OF_MIN, "least value" },
-	{ "max", BRUNT_OF_MAX, "greatest value" },
-	{ "p50", BRUNT_OF_P50, "median" },
-	{ "p90", BRUNT_OF_P90, "90th percentile" },
-	{ "p95", BRUNT_OF_P95, "95th percentile" },
-	{ "p99", BRUNT_OF_P99, "99th percentile" },
-	{ "p99.9", BRUNT_OF_P999, "99.9th percentile" },
-	{ "count", BRUNT_OF_COUNT, "number of samples" },
-	{ 0 },
-};
-
 #define DAY_NS 86400e9
 
 /* The rows of a bound on an SLI. */

@@ -155,7 +155,7 @@ static void preflight(struct controller *ctl)
 	uint64_t until = brunt_now() + PREPARE_WITHIN;
 
 	controller_phase(ctl, "preflight");
-	(void)controller_verb(ctl, BRUNT_VERB_PREPARE, 0);
+	/* It was asked before the roles were complete (run.c). */
 	while (!ctl->prepared && !ctl->stop && brunt_now() < until)
 		controller_turn(ctl, until);
 	if (ctl->stop)
@@ -307,6 +307,7 @@ static void await_recovery(struct controller *ctl)
 	if (!ctl->first_applied || ctl->reverted)
 		return;
 	ctl->reverted = brunt_now();
+	controller_steps_lost(ctl, !ctl->residue);
 	controller_emit(ctl, "reverted", ctl->reverted, "{s:b, s:I}", "clean", !ctl->residue, "took_ns",
 			(json_int_t)(ctl->reverted - ctl->revert_asked));
 }

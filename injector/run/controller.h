@@ -48,6 +48,7 @@ struct step_run {
 	uint64_t sequence;	/* of the verb that it waits for */
 	uint64_t next;		/* next repetition of an instant fault, next poll of a target */
 	uint64_t times;		/* applied so often */
+	uint64_t hit;		/* what its counters said last */
 	bool applied;		/* the holder armed it at least once */
 	bool held;		/* in effect now */
 	bool failed;		/* its end stops the method */
@@ -172,6 +173,8 @@ void controller_method(struct controller *ctl);
 /* Every step that has not ended gets an end: after the revert. */
 void controller_steps_close(struct controller *ctl);
 void controller_step_applied(struct controller *ctl, uint32_t step, const struct brunt_report *report);
+/* The holder died: the kernel has taken back what it held; the recoverer has looked. */
+void controller_steps_lost(struct controller *ctl, bool clean);
 void controller_step_reverted(struct controller *ctl, uint32_t step, const struct brunt_report *report);
 
 /* ---- controller.c ---- */

@@ -70,6 +70,8 @@ static void on_hits(struct controller *ctl, const struct brunt_report *report)
 	if (report->index >= ctl->plan->step_count)
 		return;
 
+	ctl->steps[report->index].hit = hits->hit;
+
 	json_t *fields = json_pack("{s:s, s:I, s:I, s:I}", "step", ctl->plan->steps[report->index]->name, "seen",
 				   (json_int_t)hits->seen, "matched", (json_int_t)hits->matched, "hit",
 				   (json_int_t)hits->hit);

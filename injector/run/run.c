@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 #include "run/run.h"
 
 #define JOURNAL_FLUSH_WITHIN (5 * BRUNT_S)
+#define PREPARE_WITHIN_MS 30000
 
 /* Sockets between the roles; [0] is the controller's end, of streams the reader's. */
 struct wires {
@@ -182,8 +184,36 @@ static pid_t fork_recoverer(struct run *run)
 		return pid;
 	}
 
+	const int keep[] = { run->wires.recoverer[1], run->wires.holder[1], pidfd };
+
 	run->setup.controller_pidfd = pidfd;
+	enter(run, BRUNT_ROLE_RECOVERER, keep, BRUNT_COUNT(keep));
 	_exit(brunt_recoverer_main(&run->setup, run->wires.recoverer[1], run->wires.holder[1]));
+}
+
+/*
+ * Asks the holder to prepare, and waits until it answers (the controller reads what it says): from then on the ledger
+ * knows the run's cgroup and scratch folder, and they may be made.
+ */
+static int await_ledger(struct run *run, struct brunt_error *err)
+{
+	const struct brunt_verb verb = { .kind = BRUNT_VERB_PREPARE };
+	struct pollfd wait = { .fd = run->wires.holder[0], .events = POLLIN };
+
+	if (send(wait.fd, &verb, sizeof(verb), MSG_NOSIGNAL) != sizeof(verb) ||
+	    poll(&wait, 1, PREPARE_WITHIN_MS) != 1)
+		return brunt_fail(err, ETIMEDOUT, "the holder did not get ready");
+	return 0;
+}
+
+static int make_run_dir(const struct run *run, struct brunt_error *err)
+{
+	const struct brunt_run_setup *setup = &run->setup;
+
+	if (mkdir(setup->run_dir, 0755) ||
+	    (setup->identity.privileged && chown(setup->run_dir, setup->identity.uid, setup->identity.gid)))
+		return brunt_fail(err, errno, "cannot make '%s': %s", setup->run_dir, strerror(errno));
+	return 0;
 }
 
 static bool needs_launcher(const struct brunt_plan *plan)
@@ -212,8 +242,13 @@ static int fork_roles(struct run *run, struct brunt_error *err)
 	shared->pid[BRUNT_ROLE_JOURNAL] = run->journal;
 	shared->pid[BRUNT_ROLE_SCREEN] = run->screen;
 	shared->pid[BRUNT_ROLE_RECOVERER] = run->recoverer;
+	/* The holder's end must be in the holder alone, or its death is not heard. */
+	(void)close(BRUNT_TAKE_FD(run->wires.holder[1]));
+	r = await_ledger(run, err);
+	if (!r)
+		r = make_run_dir(run, err);
 	/* Last, because it unshares: later children of ours would land in its PID namespace. */
-	if (needs_launcher(run->plan)) {
+	if (!r && needs_launcher(run->plan)) {
 		r = brunt_launcher_fork(&run->setup, run->wires.launcher[1], &run->launcher, err);
 		shared->pid[BRUNT_ROLE_LAUNCHER] = r ? 0 : run->launcher;
 	}

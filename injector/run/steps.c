@@ -138,6 +138,20 @@ void controller_step_reverted(struct controller *ctl, uint32_t index, const stru
 		controller_stop(ctl, STOP_ERROR, "step '%s' could not be undone: %s", step->name, report->text);
 }
 
+void controller_steps_lost(struct controller *ctl, bool clean)
+{
+	for (uint32_t i = 0; i < ctl->plan->step_count; i++) {
+		struct step_run *run = &ctl->steps[i];
+
+		if (!run->held)
+			continue;
+		run->held = false;
+		controller_emit(ctl, "fault.reverted", 0, "{s:s, s:s, s:b, s:I}", "step", ctl->plan->steps[i]->name,
+				"reason", "lost", "clean", clean, "hit", (json_int_t)run->hit);
+	}
+	ctl->held = 0;
+}
+
 static void tick_fault(struct controller *ctl, const struct brunt_step *step, uint64_t now)
 {
 	struct step_run *run = run_of(ctl, step);

@@ -81,7 +81,7 @@ static int visit_name(void *user, pid_t pid)
 	comm[got - 1] = '\0';
 	if (!brunt_suggest(suggestion->name, candidate))
 		return 0;
-	snprintf(suggestion->buf, suggestion->size, "; '%s' runs", brunt_text_clean(comm));
+	snprintf(suggestion->buf, suggestion->size, "; '%s' runs", brunt_name_clean(comm));
 	return 1;
 }
 

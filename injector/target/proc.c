@@ -210,7 +210,7 @@ static size_t sequence(const unsigned char *text)
 	return length;
 }
 
-char *brunt_text_clean(char *text)
+char *brunt_name_clean(char *text)
 {
 	unsigned char *at = (unsigned char *)text;
 

@@ -56,4 +56,4 @@ int brunt_proc_scan(int dir, int (*visit)(void *user, pid_t pid), void *user);
 const char *brunt_proc_argv0(const char *text);
 
 /* Makes text fit for people and for JSON: control bytes and what is not UTF-8 become '?'. Returns text. */
-char *brunt_text_clean(char *text);
+char *brunt_name_clean(char *text);

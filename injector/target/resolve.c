@@ -176,7 +176,7 @@ static int check(struct gather *gather, pid_t pid)
 	reason = brunt_protect_reason(finder, pid, &stat, &place);
 	if (!reason)
 		return 0;
-	brunt_text_clean(stat.comm);
+	brunt_name_clean(stat.comm);
 	return brunt_fail(gather->err, EPERM, "%s '%s' holds a protected process: %s pid %d is %s",
 			  brunt_target_kind_name(gather->item->kind), gather->item->name, stat.comm, (int)pid, reason);
 }

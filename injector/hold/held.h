@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the set of held faults, shared by the held*.c files and by the
+ * holder. A slot is a fault step of the plan. Whatever undoing needs is there
+ * before the host is touched: the way back allocates nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "brunt/hold.h"
+#include "brunt/plan.h"
+
+/* What makes an item the same one again: a process by pid and start, the rest by kind and name. */
+struct held_identity {
+	enum brunt_target_kind kind;
+	pid_t pid;
+	uint64_t start;
+	char name[128];
+	bool by_event; /* by a fault that cannot be undone: that it is gone afterwards is no loss */
+};
+
+struct held_target {
+	const struct brunt_target *target;
+	struct brunt_victims *victims; /* `start`: resolved once, shared by all its steps */
+	uint64_t round;
+	unsigned wants; /* of all faults on it */
+	bool used;	/* by a fault */
+	bool of_service;
+};
+
+struct held_slot {
+	const struct brunt_step *step; /* NULL: not a fault */
+	const struct brunt_injector *injector;
+	struct held_target *target; /* or NULL */
+	void *state;
+	bool loaded;
+	struct brunt_victims *victims;	   /* what prepare was given; valid until after detach */
+	struct brunt_victims *own_victims; /* of `each` and `follow`: freed by this slot */
+	struct brunt_victims *next;	   /* staged, not yet in effect */
+	bool staged;
+	bool touched;  /* attach was begun: something may have to be undone */
+	bool armed;    /* in effect */
+	bool happened; /* an instant one: at least once */
+	bool recorded; /* an instant one: its intent is in the ledger already */
+	bool was_held; /* at least once: its last counters stay known */
+	bool lost;     /* told */
+	uint64_t at;   /* armed, or read back as gone */
+	int code;      /* of the undo going on */
+	pid_t child;   /* recorded in the ledger, or 0 */
+	struct brunt_error why;
+	struct brunt_undo_record undo;
+	struct brunt_hits hits;
+};
+
+struct brunt_held {
+	const struct brunt_plan *plan;
+	const struct brunt_fault_context *fault_context;
+	struct brunt_resolve_context *resolve_context;
+	struct brunt_ledger *ledger;
+	brunt_report_fn report;
+	void *user;
+	uint64_t sequence; /* of the verb that is being answered; 0: none */
+	uint64_t expires;
+	bool closed; /* no apply any more */
+	void (*on_gone)(
+		void *user);	 /* or NULL: revert_all has read back that nothing is in effect; detaching is next */
+	struct held_slot *slots; /* by step */
+	struct held_target *targets; /* by target */
+	uint32_t *stack;	     /* steps that were touched, in order of apply */
+	size_t stack_count;
+	struct held_identity *hurt;
+	size_t hurt_count, hurt_room;
+};
+
+/* The two halves of brunt_held_apply(): the first may take its time, with nothing touched; the second begins the fault.
+ */
+int held_stage(struct brunt_held *held, uint32_t step, struct brunt_error *err);
+int held_commit(struct brunt_held *held, uint32_t step, uint64_t expires, struct brunt_error *err);
+/* The answer to an apply. */
+void held_report_applied(struct brunt_held *held, uint32_t step, int code, const struct brunt_error *err);
+
+/*
+ * Moves a fault that is held to who is its target now; nothing happens when that is who it was. -ESRCH when there is
+ * nobody (yet); after other errors it may be in effect nowhere.
+ */
+int held_move(struct brunt_held *held, struct held_slot *slot, struct brunt_error *err);
+
+/* ---- held_target.c ---- */
+
+/* Finds the victims of a slot: *ret is the target's own for `start`, else new and the caller's. Reports them. */
+int held_find(struct brunt_held *held, struct held_slot *slot, struct brunt_victims **ret, struct brunt_error *err);
+/* Would hitting these stay in the blast radius? -EDQUOT. Makes room for held_count_victims. */
+int held_check_radius(struct brunt_held *held, const struct brunt_victims *victims, const char *name,
+		      struct brunt_error *err);
+/* Counts them as hit. Room was made by held_check_radius. */
+void held_count_victims(struct brunt_held *held, const struct brunt_victims *victims, bool by_event);
+/* Was one of them hit by a fault that cannot be undone? */
+bool held_hit_by_event(const struct brunt_held *held, const struct brunt_victims *victims);
+/* Takes the claims of the picked. -EEXIST. */
+int held_claim(struct brunt_held *held, const struct brunt_victims *victims, struct brunt_error *err);
+/* Are those the same picked items, and those of one all still alive? */
+bool held_same(const struct brunt_victims *one, const struct brunt_victims *other);
+/* For the cleanup attribute. */
+void held_free_victims(struct brunt_victims **victims);
+
+/* ---- held_revert.c ---- */
+
+/* Undoes one slot that was touched: disarm, verify, detach, read back. 0 or -EBUSY. */
+int held_undo(struct brunt_held *held, struct held_slot *slot, struct brunt_error *err);
+/* The same without a report that it is over: it goes on elsewhere. */
+int held_undo_quietly(struct brunt_held *held, struct held_slot *slot);
+void held_report_hits(struct brunt_held *held, struct held_slot *slot);
+/* Sends a report with the sequence of the verb that is being answered. */
+void held_report(struct brunt_held *held, struct brunt_report *report);

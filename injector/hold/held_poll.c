@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What became of a fault that is held: its counters, its link, its victims. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "brunt/clock.h"
+#include "brunt/error.h"
+#include "hold/held.h"
+
+static void tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why)
+{
+	struct brunt_report report = { .kind = BRUNT_REPORT_LOST, .index = slot->step->index, .code = code };
+
+	if (slot->lost)
+		return;
+	slot->lost = true;
+	snprintf(report.text, sizeof(report.text), "%s", why);
+	held_report(held, &report);
+}
+
+/* A unit that was restarted has another directory under the same name. */
+static bool cgroup_changed(const struct brunt_held *held, const struct brunt_item *item)
+{
+	const char *mount = held->resolve_context->cgroup_mount;
+	char path[1024];
+	struct stat st;
+
+	if (!mount || !item->cgroup_id || item->kind == BRUNT_TARGET_PROCESS)
+		return false;
+	if (snprintf(path, sizeof(path), "%s%s", mount, item->cgroup) >= (int)sizeof(path))
+		return false;
+	return stat(path, &st) || st.st_ino != item->cgroup_id;
+}
+
+static bool victims_changed(const struct brunt_held *held, const struct brunt_victims *victims)
+{
+	for (size_t i = 0; i < victims->process_count; i++)
+		if (!brunt_process_alive(&victims->processes[i]))
+			return true;
+	for (size_t i = 0; i < victims->matched; i++) {
+		const struct brunt_item *item = &victims->items[i];
+
+		if (!item->picked)
+			continue;
+		if (item->kind == BRUNT_TARGET_PROCESS && !brunt_process_alive(&item->process))
+			return true;
+		if (cgroup_changed(held, item))
+			return true;
+	}
+	return false;
+}
+
+/* Nobody there (yet): the next poll looks again. */
+static void follow(struct brunt_held *held, struct held_slot *slot)
+{
+	struct brunt_error err = { 0 };
+	int r;
+
+	if (!slot->hits.target_gone && !victims_changed(held, slot->victims))
+		return;
+	r = held_move(held, slot, &err);
+	if (r < 0 && r != -ESRCH)
+		tell_lost(held, slot, r, err.msg);
+}
+
+static void look_after(struct brunt_held *held, struct held_slot *slot)
+{
+	if (slot->hits.detached) {
+		tell_lost(held, slot, -ENOLINK, "somebody else detached it");
+		return;
+	}
+	if (!slot->victims)
+		return;
+	if (slot->target->target->resolve == BRUNT_RESOLVE_FOLLOW)
+		follow(held, slot);
+	else if (slot->hits.target_gone && !held_hit_by_event(held, slot->victims))
+		tell_lost(held, slot, -ESRCH, "its target is gone");
+}
+
+void brunt_held_poll(struct brunt_held *held)
+{
+	for (uint32_t i = 0; i < held->plan->step_count; i++) {
+		struct held_slot *slot = &held->slots[i];
+
+		if (!slot->step || !slot->loaded || !(slot->armed || slot->happened || slot->was_held))
+			continue;
+		held_report_hits(held, slot);
+		if (slot->armed)
+			look_after(held, slot);
+	}
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "brunt/clock.h"
+#include "brunt/error.h"
+#include "brunt/hold.h"
+#include "brunt/plan.h"
+#include "hold/preview.h"
+
+#define CAP(name) (UINT64_C(1) << CAP_##name)
+/* Rights over other users' processes: an ordinary user who hurts his own does without. */
+#define CAP_OTHERS (CAP(KILL) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH))
+
+static const struct brunt_injector *injector_of(const struct brunt_step *step)
+{
+	return step->kind == BRUNT_STEP_FAULT ? step->fault.injector : NULL;
+}
+
+/* What resolving must be allowed to read of other users' processes (proc(5): exe, fd). */
+static uint64_t target_capabilities(const struct brunt_target *target)
+{
+	const struct brunt_process_selector *process = target->process;
+	uint64_t needed = 0;
+
+	if (target->kind == BRUNT_TARGET_CONTAINER)
+		needed |= CAP(DAC_READ_SEARCH);
+	if (!process)
+		return needed;
+	if (process->port || process->exe)
+		needed |= CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH);
+	if (process->pid_file)
+		needed |= CAP(DAC_READ_SEARCH);
+	return needed;
+}
+
+uint64_t brunt_plan_capabilities(const struct brunt_plan *plan)
+{
+	const struct brunt_target *targets = plan->targets.items;
+	uint64_t needed = 0;
+
+	for (uint32_t i = 0; i < plan->step_count; i++)
+		if (injector_of(plan->steps[i]))
+			needed |= plan->steps[i]->fault.injector->capabilities;
+	for (size_t i = 0; i < plan->targets.count; i++)
+		needed |= target_capabilities(&targets[i]);
+	return needed;
+}
+
+/* Those of a step that must be there, whoever the targets belong to. */
+static uint64_t must_have(const struct brunt_injector *injector)
+{
+	return geteuid() ? injector->capabilities & ~CAP_OTHERS : injector->capabilities;
+}
+
+int check_capabilities(const struct brunt_plan *plan, struct brunt_error *err)
+{
+	char missing[128];
+
+	for (uint32_t i = 0; i < plan->step_count; i++) {
+		const struct brunt_step *step = plan->steps[i];
+		const struct brunt_injector *injector = injector_of(step);
+
+		if (!injector || !*brunt_capabilities_missing(must_have(injector), missing, sizeof(missing)))
+			continue;
+		return brunt_fail(err, EPERM, "step '%s' (%s) needs %s: %s", step->name, injector->name, missing,
+				  geteuid() ? "run brunt as root" : "this container or service does not have it");
+	}
+	return 0;
+}
+
+int brunt_preflight(const struct brunt_plan *plan, struct brunt_error *err)
+{
+	int r = check_capabilities(plan, err);
+
+	for (uint32_t i = 0; i < plan->step_count && !r; i++) {
+		const struct brunt_injector *injector = injector_of(plan->steps[i]);
+
+		if (!injector || !injector->probe)
+			continue;
+		r = injector->probe(err);
+		if (r < 0)
+			(void)brunt_wrap(err, "step '%s'", plan->steps[i]->name);
+	}
+	return r;
+}
+
+static int find_victims(const struct brunt_step *step, const struct brunt_resolve_context *context,
+			struct brunt_victims **ret, struct brunt_error *err)
+{
+	const struct brunt_target *target = step->target;
+	const char *service;
+
+	if (!target)
+		return 0;
+	service = target->kind == BRUNT_TARGET_SERVICE ? target->service
+		  : target->process		       ? target->process->service
+						       : NULL;
+	if (service)
+		return brunt_fail(err, EAGAIN, "service '%s' is not running yet", service);
+	return brunt_target_resolve(target, step->fault.injector->wants, context, NULL, ret, err);
+}
+
+/* The first "no" is told; who would be hit is shown all the same. */
+static void preview(const struct brunt_step *step, const struct brunt_resolve_context *context,
+		    struct brunt_preview *ret)
+{
+	const struct brunt_injector *injector = step->fault.injector;
+	struct brunt_error err = { 0 }, why = { 0 };
+	int r;
+
+	(void)brunt_capabilities_missing(must_have(injector), ret->missing, sizeof(ret->missing));
+	if (ret->missing[0])
+		ret->code = brunt_fail(&err, EPERM, "needs %s", ret->missing);
+	else if (injector->probe)
+		ret->code = injector->probe(&err);
+	r = find_victims(step, context, &ret->victims, &why);
+	if (!ret->code && r < 0) {
+		ret->code = r;
+		err = why;
+	}
+	snprintf(ret->why, sizeof(ret->why), "%s", err.msg);
+	if (injector->describe)
+		injector->describe(&step->fault, ret->victims, ret->mechanism, sizeof(ret->mechanism));
+}
+
+int brunt_preview(const struct brunt_plan *plan, uint64_t seed, struct brunt_preview *ret_previews,
+		  struct brunt_error *err)
+{
+	const pid_t own[] = { getpid() };
+	char mount[256];
+	bool mounted = !brunt_cgroup_mount(mount, sizeof(mount));
+	struct brunt_resolve_context context = {
+		.seed = seed,
+		.proc = "/proc",
+		.cgroup_mount = mounted ? mount : NULL,
+		.service_names = plan->service_names,
+		.own = own,
+		.own_count = 1,
+	};
+
+	(void)err;
+	memset(ret_previews, 0, plan->step_count * sizeof(*ret_previews));
+	for (uint32_t i = 0; i < plan->step_count; i++)
+		if (injector_of(plan->steps[i]))
+			preview(plan->steps[i], &context, &ret_previews[i]);
+	return 0;
+}
+
+void brunt_preview_done(struct brunt_preview *previews, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		brunt_victims_free(previews[i].victims);
+		previews[i].victims = NULL;
+	}
+}
