@@ -76,7 +76,7 @@ docs-check: all
 	$(Q)scripts/docs --check $(BUILD)/brunt
 
 lint: ## cppcheck, clang-tidy, clang-format, shellcheck
-	$(Q)scripts/lint
+	$(Q)scripts/lint $(BUILD)
 
 format: ## lay the sources out as .clang-format says
 	$(Q)clang-format -i $(wildcard injector/*.c injector/*/*.[ch] include/brunt/*.h tests/*/*.[ch])
