@@ -17,9 +17,9 @@
 #include "judge/story_start.h"
 
 static const char *const phase_names[] = {
-	[STORY_NONE] = "none",	   [STORY_PREFLIGHT] = "preflight", [STORY_SERVICES] = "services",
-	[STORY_START_IF] = "start_if", [STORY_BEFORE] = "before",	    [STORY_METHOD] = "method",
-	[STORY_REVERT] = "revert",     [STORY_FINALLY] = "finally",	    [STORY_AFTER] = "after",
+	[STORY_NONE] = "none",	       [STORY_PREFLIGHT] = "preflight", [STORY_SERVICES] = "services",
+	[STORY_START_IF] = "start_if", [STORY_BEFORE] = "before",	[STORY_METHOD] = "method",
+	[STORY_REVERT] = "revert",     [STORY_FINALLY] = "finally",	[STORY_AFTER] = "after",
 	[STORY_END] = "end",
 };
 _Static_assert(sizeof(phase_names) / sizeof(phase_names[0]) == _STORY_PHASE_MAX, "every phase has a name");
@@ -325,7 +325,8 @@ static int on_sample(struct brunt_story *story, const json_t *event, uint64_t at
 		sample.value = 0;
 	sli->good += sample.judged && sample.good;
 	sli->bad += sample.judged && !sample.good;
-	if (sample.judged && !sample.good && count_cause(sli, *story_text(event, "why") ? story_text(event, "why") : "no reason given"))
+	if (sample.judged && !sample.good &&
+	    count_cause(sli, *story_text(event, "why") ? story_text(event, "why") : "no reason given"))
 		return -ENOMEM;
 	return brunt_series_add(sli->series, &sample);
 }
@@ -375,13 +376,14 @@ static int on_guardrail(struct brunt_story *story, const json_t *event, uint64_t
 	struct story_condition *condition = condition_of(story, event);
 
 	if (!condition) {
-		story->guardrail = -2;	/* one that run.start did not tell of: a breach nevertheless */
+		story->guardrail = -2; /* one that run.start did not tell of: a breach nevertheless */
 		return 0;
 	}
 	if (condition->breached)
 		return 0;
 	condition->breached = true;
-	condition->breach = (struct story_judgement){ .told = true, .truth = BRUNT_BROKEN, .at = at, .value = value_of(event) };
+	condition->breach =
+		(struct story_judgement){ .told = true, .truth = BRUNT_BROKEN, .at = at, .value = value_of(event) };
 	if (story->guardrail < 0)
 		story->guardrail = condition - story->conditions;
 	if (!story->breach_at)

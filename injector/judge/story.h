@@ -26,19 +26,19 @@ const char *story_phase_name(enum story_phase phase);
 /* Strings that are const are borrowed from the run.start event, which the story keeps; NULL: not said. */
 struct story_step {
 	const char *name, *kind, *fault, *on, *noun, *undo, *since;
-	int64_t index, parent;	/* parent: index of the parallel that holds it, or -1 */
-	uint64_t hold;		/* ns; 0: none */
+	int64_t index, parent; /* parent: index of the parallel that holds it, or -1 */
+	uint64_t hold;	       /* ns; 0: none */
 	uint64_t hits_min;
 	bool background;
-	bool is_fault, is_event;	/* is_event: nothing is held, nothing can be undone */
+	bool is_fault, is_event; /* is_event: nothing is held, nothing can be undone */
 	/* what happened */
 	bool started, ended, applied, reverted, clean, lost, target_gone;
-	uint64_t started_at, ended_at, applied_at, reverted_at;	/* applied_at: of the newest */
-	uint64_t held_for;	/* ns, over all applies */
+	uint64_t started_at, ended_at, applied_at, reverted_at; /* applied_at: of the newest */
+	uint64_t held_for;					/* ns, over all applies */
 	unsigned applies;
-	char *outcome, *why;	/* of step.end */
+	char *outcome, *why; /* of step.end */
 	char *mechanism, *reason, *revert_why, *near_miss, *lost_why;
-	json_t *victims;	/* of fault.applied, or NULL */
+	json_t *victims; /* of fault.applied, or NULL */
 	uint64_t seen, matched, hit;
 };
 
@@ -51,7 +51,7 @@ struct story_sli {
 	uint64_t every;
 	struct brunt_series *series;
 	uint64_t good, bad;
-	struct {		/* why samples were bad, most of them */
+	struct { /* why samples were bad, most of them */
 		char *why;
 		uint64_t count;
 	} causes[STORY_CAUSES_MAX];
@@ -60,8 +60,8 @@ struct story_sli {
 struct story_judgement {
 	bool told;
 	enum brunt_truth truth;
-	uint64_t at;		/* when it became so */
-	double value;		/* NAN: none; INFINITY is possible */
+	uint64_t at;  /* when it became so */
+	double value; /* NAN: none; INFINITY is possible */
 	uint64_t count, bad;
 };
 
@@ -69,7 +69,7 @@ struct story_condition {
 	const char *text;
 	int64_t index;
 	enum brunt_condition_kind kind;
-	const char *sli;	/* NULL: about a target */
+	const char *sli; /* NULL: about a target */
 	enum brunt_of of;
 	bool has_of;
 	enum brunt_dimension dimension;
@@ -77,10 +77,10 @@ struct story_condition {
 	double min, max, during;
 	uint64_t over, after_within;
 	/* what happened */
-	struct story_judgement now;			/* the newest */
-	struct story_judgement in[_STORY_PHASE_MAX];	/* the newest of a phase, `during` excepted */
-	struct story_judgement broke;			/* the worst while faults were held, by the bound `during` */
-	bool breached;					/* a guardrail */
+	struct story_judgement now;		     /* the newest */
+	struct story_judgement in[_STORY_PHASE_MAX]; /* the newest of a phase, `during` excepted */
+	struct story_judgement broke;		     /* the worst while faults were held, by the bound `during` */
+	bool breached;				     /* a guardrail */
 	struct story_judgement breach;
 	char *breach_why;
 };
@@ -96,7 +96,7 @@ struct story_target {
 struct story_service {
 	const char *name;
 	int64_t pid;
-	bool up, ready, failed;	/* failed: ended unexpectedly, and not started again */
+	bool up, ready, failed; /* failed: ended unexpectedly, and not started again */
 	unsigned starts;
 	int64_t status;
 };
@@ -107,11 +107,11 @@ struct story_finally {
 };
 
 struct brunt_story {
-	json_t *start;		/* the run.start event */
+	json_t *start; /* the run.start event */
 	const char *run, *plan;
-	uint64_t started_at, newest;	/* CLOCK_BOOTTIME ns */
-	int64_t wall;		/* CLOCK_REALTIME ns at started_at */
-	int zone;		/* seconds east of UTC, as written */
+	uint64_t started_at, newest; /* CLOCK_BOOTTIME ns */
+	int64_t wall;		     /* CLOCK_REALTIME ns at started_at */
+	int zone;		     /* seconds east of UTC, as written */
 	struct story_step *steps;
 	struct story_sli *slis;
 	struct story_condition *conditions;
@@ -122,19 +122,19 @@ struct brunt_story {
 	enum story_phase phase;
 	bool entered[_STORY_PHASE_MAX];
 	uint64_t entered_at[_STORY_PHASE_MAX];
-	uint64_t applied_at, reverted_at;	/* first apply; last fault read back as gone. 0: not (yet) */
-	unsigned held;				/* faults in effect now */
+	uint64_t applied_at, reverted_at; /* first apply; last fault read back as gone. 0: not (yet) */
+	unsigned held;			  /* faults in effect now */
 	bool reverted_told, reverted_clean;
-	uint64_t revert_took, breach_at;	/* breach_at: scheduled time of the breaching sample; 0: none */
-	json_t *aborts;		/* events, in order */
-	json_t *roles;		/* unexpected role.end events */
-	json_t *notes;		/* strings, at most STORY_NOTES_MAX */
+	uint64_t revert_took, breach_at; /* breach_at: scheduled time of the breaching sample; 0: none */
+	json_t *aborts;			 /* events, in order */
+	json_t *roles;			 /* unexpected role.end events */
+	json_t *notes;			 /* strings, at most STORY_NOTES_MAX */
 	uint64_t note_count;
 	struct story_finally *finally;
 	size_t finally_count;
-	int64_t guardrail;	/* index into conditions of the first that was breached, or -1 */
-	json_t *verdict;	/* the verdict event */
-	bool over;		/* no more events will come */
+	int64_t guardrail; /* index into conditions of the first that was breached, or -1 */
+	json_t *verdict;   /* the verdict event */
+	bool over;	   /* no more events will come */
 };
 
 #define STORY_NOTES_MAX 50

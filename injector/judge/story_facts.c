@@ -17,9 +17,9 @@ bool story_window(const struct brunt_story *story, enum story_window window, uin
 	switch (window) {
 	case STORY_WINDOW_BEFORE:
 		from = story->entered_at[story->entered[STORY_BEFORE] ? STORY_BEFORE : STORY_METHOD];
-		to = story->applied_at ? story->applied_at - 1 :
-		     story->entered[STORY_END] ? story->entered_at[STORY_END] :
-						 story->newest;
+		to = story->applied_at		 ? story->applied_at - 1
+		     : story->entered[STORY_END] ? story->entered_at[STORY_END]
+						 : story->newest;
 		break;
 	case STORY_WINDOW_DURING:
 		from = story->applied_at;

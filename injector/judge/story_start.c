@@ -148,7 +148,7 @@ static int start_sli(const json_t *told, struct story_sli *sli)
 static void start_condition(const json_t *told, struct story_condition *condition)
 {
 	static const char *const kinds[] = {
-		[BRUNT_CONDITION_START_IF] = "start_if", [BRUNT_CONDITION_STEADY] = "steady",
+		[BRUNT_CONDITION_START_IF] = "start_if",   [BRUNT_CONDITION_STEADY] = "steady",
 		[BRUNT_CONDITION_GUARDRAIL] = "guardrail", [BRUNT_CONDITION_WAIT] = "wait",
 		[BRUNT_CONDITION_EXPECT] = "expect",
 	};
@@ -221,15 +221,15 @@ int story_start(struct brunt_story *story, const json_t *event)
 	story->plan = story_text(event, "plan");
 	story->started_at = number(event, "at_ns");
 	read_wall(story_text(event, "wall"), &story->wall, &story->zone);
-	json_array_foreach(json_object_get(event, "steps"), i, told)
+	json_array_foreach (json_object_get(event, "steps"), i, told)
 		start_step(told, &story->steps[i]);
-	json_array_foreach(json_object_get(event, "conditions"), i, told)
+	json_array_foreach (json_object_get(event, "conditions"), i, told)
 		start_condition(told, &story->conditions[i]);
-	json_array_foreach(json_object_get(event, "targets"), i, told)
+	json_array_foreach (json_object_get(event, "targets"), i, told)
 		story->targets[i].name = story_text(told, "name");
-	json_array_foreach(json_object_get(event, "services"), i, told)
+	json_array_foreach (json_object_get(event, "services"), i, told)
 		story->services[i].name = story_text(told, "name");
-	json_array_foreach(json_object_get(event, "slis"), i, told)
+	json_array_foreach (json_object_get(event, "slis"), i, told)
 		if (start_sli(told, &story->slis[i])) {
 			story->sli_count = i;
 			return -ENOMEM;
@@ -272,8 +272,8 @@ int brunt_story_read(const char *path, struct brunt_story **ret, struct brunt_er
 	else if (!story->start)
 		r = brunt_fail(err, EINVAL, "'%s' is no journal of brunt: it has no 'run.start'", path);
 	else if (number(story->start, "schema") > 1)
-		r = brunt_fail(err, EINVAL, "'%s' was written by a newer brunt: its schema is %llu, this one reads 1", path,
-			       (unsigned long long)number(story->start, "schema"));
+		r = brunt_fail(err, EINVAL, "'%s' was written by a newer brunt: its schema is %llu, this one reads 1",
+			       path, (unsigned long long)number(story->start, "schema"));
 	free(line);
 	(void)fclose(file);
 	if (r) {

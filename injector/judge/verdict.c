@@ -25,9 +25,9 @@ static const struct {
 	enum brunt_verdict verdict;
 	const char *name;
 } verdicts[] = {
-	{ BRUNT_RESIDUE, "residue" }, { BRUNT_ERROR, "error" },		{ BRUNT_ABORTED, "aborted" },
-	{ BRUNT_STOPPED, "stopped" }, { BRUNT_REFUSED, "refused" },	{ BRUNT_UNABLE, "unable" },
-	{ BRUNT_UNSTEADY, "unsteady" }, { BRUNT_FAILED, "failed" },	{ BRUNT_INCONCLUSIVE, "inconclusive" },
+	{ BRUNT_RESIDUE, "residue" },	{ BRUNT_ERROR, "error" },     { BRUNT_ABORTED, "aborted" },
+	{ BRUNT_STOPPED, "stopped" },	{ BRUNT_REFUSED, "refused" }, { BRUNT_UNABLE, "unable" },
+	{ BRUNT_UNSTEADY, "unsteady" }, { BRUNT_FAILED, "failed" },   { BRUNT_INCONCLUSIVE, "inconclusive" },
 	{ BRUNT_PASSED, "passed" },
 };
 _Static_assert(BRUNT_COUNT(verdicts) == VERDICT_COUNT, "as many findings as verdicts");
@@ -67,7 +67,7 @@ void verdict_find(struct findings *findings, enum brunt_verdict verdict, const c
 
 	findings->found[weight] = true;
 	/* The same thing is often told twice: by whom it befell, and by the abort that it made. */
-	json_array_foreach(findings->keys[weight], i, known) {
+	json_array_foreach (findings->keys[weight], i, known) {
 		const char *other = json_string_value(known);
 
 		if (*key && *other && (strstr(other, key) || strstr(key, other)))
@@ -117,13 +117,16 @@ const char *verdict_status(int64_t status, char *buf, size_t size)
 static void find_end(const struct brunt_story *story, struct findings *findings)
 {
 	if (!story->start)
-		verdict_find(findings, BRUNT_ERROR, "run.start", "the journal does not say what was run: it has no 'run.start'");
+		verdict_find(findings, BRUNT_ERROR, "run.start",
+			     "the journal does not say what was run: it has no 'run.start'");
 	if (story->over && !story->verdict) {
-		verdict_find(findings, BRUNT_ERROR, "no verdict",
-			     "the journal ends in phase '%s' without a verdict: brunt was killed, or the journal was cut%s",
-			     story_phase_name(story->phase),
-			     story->held ? "; what was held ended with its lease, and `brunt recover` says whether anything is left" :
-					   "");
+		verdict_find(
+			findings, BRUNT_ERROR, "no verdict",
+			"the journal ends in phase '%s' without a verdict: brunt was killed, or the journal was cut%s",
+			story_phase_name(story->phase),
+			story->held
+				? "; what was held ended with its lease, and `brunt recover` says whether anything is left"
+				: "");
 	} else if (!story->entered[STORY_END]) {
 		verdict_find(findings, BRUNT_INCONCLUSIVE, "going on", "the run has not ended yet");
 	}
@@ -135,13 +138,13 @@ static void find_aborts(const struct brunt_story *story, struct findings *findin
 		const char *cause;
 		enum brunt_verdict verdict;
 	} causes[] = {
-		{ "guardrail", BRUNT_ABORTED }, { "signal", BRUNT_STOPPED },   { "refused", BRUNT_REFUSED },
+		{ "guardrail", BRUNT_ABORTED }, { "signal", BRUNT_STOPPED },	{ "refused", BRUNT_REFUSED },
 		{ "unable", BRUNT_UNABLE },	{ "unsteady", BRUNT_UNSTEADY },
 	};
 	size_t i;
 	json_t *event;
 
-	json_array_foreach(story->aborts, i, event) {
+	json_array_foreach (story->aborts, i, event) {
 		const char *why = story_text(event, "why");
 		enum brunt_verdict verdict = BRUNT_ERROR;
 
@@ -149,7 +152,8 @@ static void find_aborts(const struct brunt_story *story, struct findings *findin
 			if (!strcmp(causes[j].cause, story_text(event, "cause")))
 				verdict = causes[j].verdict;
 		/* What exists only before the first apply is an error after it. */
-		if (story->applied_at && (verdict == BRUNT_REFUSED || verdict == BRUNT_UNABLE || verdict == BRUNT_UNSTEADY))
+		if (story->applied_at &&
+		    (verdict == BRUNT_REFUSED || verdict == BRUNT_UNABLE || verdict == BRUNT_UNSTEADY))
 			verdict = BRUNT_ERROR;
 		if (verdict == BRUNT_STOPPED)
 			verdict_find(findings, verdict, why, "stopped by %s; everything was reverted first",
@@ -169,7 +173,8 @@ static void find_guardrail(const struct brunt_story *story, struct findings *fin
 	if (story->guardrail == -1)
 		return;
 	if (story->guardrail < 0) {
-		verdict_find(findings, BRUNT_ABORTED, "", "a guardrail was breached that the journal does not describe");
+		verdict_find(findings, BRUNT_ABORTED, "",
+			     "a guardrail was breached that the journal does not describe");
 		return;
 	}
 	const struct story_condition *condition = &story->conditions[story->guardrail];
@@ -178,9 +183,9 @@ static void find_guardrail(const struct brunt_story *story, struct findings *fin
 		(void)snprintf(after, sizeof(after), "; every fault was gone %s after the breaching sample",
 			       brunt_duration_print(story->reverted_at - story->breach_at, gone, sizeof(gone)));
 	verdict_find(findings, BRUNT_ABORTED, condition->text, "guardrail '%s' was breached: %s%s", condition->text,
-		     isnan(condition->breach.value) && condition->breach_why ?
-			     condition->breach_why :
-			     story_value(condition->breach.value, condition->dimension, value, sizeof(value)),
+		     isnan(condition->breach.value) && condition->breach_why
+			     ? condition->breach_why
+			     : story_value(condition->breach.value, condition->dimension, value, sizeof(value)),
 		     after);
 }
 
@@ -190,7 +195,7 @@ static void find_people(const struct brunt_story *story, struct findings *findin
 	size_t i;
 	json_t *event;
 
-	json_array_foreach(story->roles, i, event) {
+	json_array_foreach (story->roles, i, event) {
 		const char *role = story_text(event, "role");
 
 		/* Whoever only writes things down is missed, but proves nothing wrong. */
@@ -199,16 +204,16 @@ static void find_people(const struct brunt_story *story, struct findings *findin
 	}
 	for (size_t j = 0; j < story->service_count; j++)
 		if (story->services[j].failed)
-			verdict_find(findings, BRUNT_ERROR, story->services[j].name, "service '%s' ended by itself: it %s",
-				     story->services[j].name,
+			verdict_find(findings, BRUNT_ERROR, story->services[j].name,
+				     "service '%s' ended by itself: it %s", story->services[j].name,
 				     verdict_status(story->services[j].status, status, sizeof(status)));
 	for (size_t j = 0; j < story->finally_count; j++) {
 		const struct story_finally *finally = &story->finally[j];
 
 		if (finally->status)
-			verdict_find(findings, BRUNT_ERROR, "", "'%s' of finally %s", finally->name ? finally->name : "?",
-				     finally->why ? finally->why :
-						    verdict_status(finally->status, status, sizeof(status)));
+			verdict_find(
+				findings, BRUNT_ERROR, "", "'%s' of finally %s", finally->name ? finally->name : "?",
+				finally->why ? finally->why : verdict_status(finally->status, status, sizeof(status)));
 	}
 }
 
@@ -233,7 +238,7 @@ static void find_recorded(const struct brunt_story *story, struct findings *find
 	for (unsigned j = 0; j <= weight_of(recorded); j++)
 		if (findings->found[j])
 			return;
-	json_array_foreach(json_object_get(story->verdict, "reasons"), i, reason)
+	json_array_foreach (json_object_get(story->verdict, "reasons"), i, reason)
 		if (json_is_string(reason))
 			verdict_find(findings, recorded, json_string_value(reason), "%s", json_string_value(reason));
 	if (!findings->found[weight_of(recorded)])
@@ -247,14 +252,14 @@ static int exit_of(const struct brunt_story *story, enum brunt_verdict verdict)
 
 	if (verdict != BRUNT_STOPPED)
 		return (int)verdict;
-	json_array_foreach(story->aborts, i, event)
+	json_array_foreach (story->aborts, i, event)
 		if (!strcmp(story_text(event, "cause"), "signal"))
 			return json_integer_value(json_object_get(event, "signal")) == SIGTERM ||
-					       !strcmp(story_text(event, "why"), "SIGTERM") ?
-				       128 + SIGTERM :
-				       128 + SIGINT;
-	return json_integer_value(json_object_get(story->verdict, "exit")) == 128 + SIGTERM ? 128 + SIGTERM :
-											       128 + SIGINT;
+					       !strcmp(story_text(event, "why"), "SIGTERM")
+				       ? 128 + SIGTERM
+				       : 128 + SIGINT;
+	return json_integer_value(json_object_get(story->verdict, "exit")) == 128 + SIGTERM ? 128 + SIGTERM
+											    : 128 + SIGINT;
 }
 
 enum brunt_verdict brunt_story_verdict(const struct brunt_story *story, int *ret_exit, json_t **ret_reasons)

@@ -8,10 +8,10 @@
 
 #define VERDICT_COUNT 10
 
-struct findings {	/* by weight, the weightiest first */
+struct findings { /* by weight, the weightiest first */
 	bool found[VERDICT_COUNT];
-	json_t *texts[VERDICT_COUNT];	/* sentences, or NULL */
-	json_t *keys[VERDICT_COUNT];	/* what each is about, so that it is told once; "" is about nothing else */
+	json_t *texts[VERDICT_COUNT]; /* sentences, or NULL */
+	json_t *keys[VERDICT_COUNT];  /* what each is about, so that it is told once; "" is about nothing else */
 };
 
 /* Adds a finding, unless one of that verdict is about the same. */

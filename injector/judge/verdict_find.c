@@ -24,7 +24,8 @@ static void find_unclean(const struct brunt_story *story, const struct story_ste
 		verdict_find(findings, BRUNT_RESIDUE, step->name,
 			     "'%s' could not be undone%s%s; run `brunt recover`, and look at what it says", step->name,
 			     step->revert_why ? ": " : "", step->revert_why ? step->revert_why : "");
-	/* The holder reports every fault that it read back. Without that word, and with the run at its end, nobody knows. */
+	/* The holder reports every fault that it read back. Without that word, and with the run at its end, nobody
+	 * knows. */
 	else if (!step->reverted && story->entered[STORY_END])
 		verdict_find(findings, BRUNT_RESIDUE, step->name,
 			     "nobody read back that '%s' is gone; run `brunt recover`, and look at what it says",
@@ -42,8 +43,9 @@ static void find_bite(const struct brunt_story *story, const struct story_step *
 	if (!step->applied || !finished || step->hit >= step->hits_min)
 		return;
 	verdict_find(findings, BRUNT_INCONCLUSIVE, step->name, "'%s': %llu %s, asked at least %llu%s%s", step->name,
-		     (unsigned long long)step->hit, step->noun ? step->noun : "hits", (unsigned long long)step->hits_min,
-		     step->near_miss && *step->near_miss ? ": " : "", step->near_miss ? step->near_miss : "");
+		     (unsigned long long)step->hit, step->noun ? step->noun : "hits",
+		     (unsigned long long)step->hits_min, step->near_miss && *step->near_miss ? ": " : "",
+		     step->near_miss ? step->near_miss : "");
 }
 
 void verdict_find_faults(const struct brunt_story *story, struct findings *findings)
@@ -54,7 +56,8 @@ void verdict_find_faults(const struct brunt_story *story, struct findings *findi
 		find_unclean(story, &story->steps[i], findings);
 		find_bite(story, &story->steps[i], findings);
 	}
-	if (story->reverted_told && !story->reverted_clean)
+	/* Found by the recoverer, say: no fault of the method by name. */
+	if (story->reverted_told && !story->reverted_clean && !findings->found[0])
 		verdict_find(findings, BRUNT_RESIDUE, "",
 			     "the host is not clean: something that was injected is left; run `brunt recover`");
 }
@@ -95,36 +98,43 @@ static void find_during(const struct story_condition *condition, struct findings
 		return;
 	(void)brunt_quantity_print(condition->during, condition->dimension, limit, sizeof(limit));
 	if (isnan(condition->broke.value))
-		verdict_find(findings, BRUNT_FAILED, "", "steady state '%s' had no data while faults were held (bound %s)",
-			     condition->text, limit);
+		verdict_find(findings, BRUNT_FAILED, "",
+			     "steady state '%s' had no data while faults were held (bound %s)", condition->text, limit);
 	else
 		verdict_find(findings, BRUNT_FAILED, "", "steady state '%s' %s to %s while faults were held (bound %s)",
 			     condition->text, condition->has_min ? "fell" : "rose",
 			     story_value(condition->broke.value, condition->dimension, value, sizeof(value)), limit);
 }
 
+/* A judgement is made at samples and ticks: so much later than the moment itself is still in time. */
+#define TICK (250 * BRUNT_MS)
+
 static void find_after(const struct brunt_story *story, const struct story_condition *condition,
 		       struct findings *findings)
 {
 	const struct story_judgement *after = &condition->in[STORY_AFTER];
+	uint64_t from = story->entered_at[STORY_AFTER];
 	char value[64], limit[64];
 
-	if (!story->entered[STORY_AFTER] || !story->entered[STORY_END] || after->truth == BRUNT_HOLDS)
+	if (!story->entered[STORY_AFTER] || !story->entered[STORY_END])
 		return;
 	(void)brunt_duration_print(condition->after_within, limit, sizeof(limit));
-	if (after->told && after->truth == BRUNT_BROKEN)
-		verdict_find(findings, BRUNT_FAILED, "", "steady state '%s' did not come back within %s of the undo: %s",
-			     condition->text, limit,
+	if (after->truth == BRUNT_HOLDS && after->at > from + condition->after_within + TICK)
+		verdict_find(findings, BRUNT_FAILED, "", "steady state '%s' came back only after %s (limit %s)",
+			     condition->text, brunt_duration_print(after->at - from, value, sizeof(value)), limit);
+	else if (after->told && after->truth == BRUNT_BROKEN)
+		verdict_find(findings, BRUNT_FAILED, "",
+			     "steady state '%s' did not come back within %s of the undo: %s", condition->text, limit,
 			     story_value(after->value, condition->dimension, value, sizeof(value)));
-	else
+	else if (after->truth != BRUNT_HOLDS)
 		verdict_find(findings, BRUNT_INCONCLUSIVE, "",
 			     "steady state '%s' could not be judged within %s of the undo: too few samples",
 			     condition->text, limit);
 }
 
 /* What kept the method from starting, where no abort says it. */
-static void find_before(const struct brunt_story *story, const struct story_condition *condition, enum story_phase phase,
-			struct findings *findings)
+static void find_before(const struct brunt_story *story, const struct story_condition *condition,
+			enum story_phase phase, struct findings *findings)
 {
 	const struct story_judgement *before = &condition->in[phase];
 	char value[64];
@@ -135,8 +145,8 @@ static void find_before(const struct brunt_story *story, const struct story_cond
 	(void)story_value(before->told ? before->value : NAN, condition->dimension, value, sizeof(value));
 	if (phase == STORY_BEFORE)
 		verdict_find(findings, BRUNT_UNSTEADY, condition->text,
-			     "steady state '%s' did not hold before the start, nothing was injected: %s", condition->text,
-			     value);
+			     "steady state '%s' did not hold before the start, nothing was injected: %s",
+			     condition->text, value);
 	else
 		verdict_find(findings, BRUNT_REFUSED, condition->text, "'%s' of start_if was not met: %s",
 			     condition->text, value);
@@ -167,7 +177,8 @@ static void need_step(const struct story_step *step, struct findings *findings)
 		verdict_find(findings, BRUNT_INCONCLUSIVE, "", "step '%s' %s", step->name,
 			     step->started ? "never ended" : "was never reached");
 	else if (!step->started && !passed_over)
-		verdict_find(findings, BRUNT_INCONCLUSIVE, "", "the journal does not say when step '%s' began", step->name);
+		verdict_find(findings, BRUNT_INCONCLUSIVE, "", "the journal does not say when step '%s' began",
+			     step->name);
 	else if (step->is_fault && passed_over)
 		verdict_find(findings, BRUNT_INCONCLUSIVE, "", "fault '%s' was skipped%s%s", step->name,
 			     step->why ? ": " : "", step->why ? step->why : "");
@@ -217,7 +228,8 @@ void verdict_find_missing(const struct brunt_story *story, struct findings *find
 	if (!story->entered[STORY_METHOD])
 		verdict_find(findings, BRUNT_INCONCLUSIVE, "", "the method never began");
 	if (holds && !story->reverted_told)
-		verdict_find(findings, BRUNT_ERROR, "", "nobody read back that everything is gone; run `brunt recover`");
+		verdict_find(findings, BRUNT_ERROR, "",
+			     "nobody read back that everything is gone; run `brunt recover`");
 }
 
 void verdict_find_praise(const struct brunt_story *story, struct findings *findings)
@@ -237,6 +249,7 @@ void verdict_find_praise(const struct brunt_story *story, struct findings *findi
 			     "the steady state held before and during, and again %s after the undo (limit %s)",
 			     brunt_duration_print(took, how_long, sizeof(how_long)),
 			     brunt_duration_print(limit, how_long_limit, sizeof(how_long_limit)));
-	verdict_find(findings, BRUNT_PASSED, "", "%llu fault%s bit (%llu hits), and everything was removed and read back",
+	verdict_find(findings, BRUNT_PASSED, "",
+		     "%llu fault%s bit (%llu hits), and everything was removed and read back",
 		     (unsigned long long)faults, faults == 1 ? "" : "s", (unsigned long long)hits);
 }
