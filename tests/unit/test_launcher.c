@@ -677,7 +677,7 @@ static void a_prepare_line_that_hangs_can_be_stopped(void **state)
 	struct bench *bench = *state;
 	char line[256];
 
-	RUN(bench->services[0].prepare, marked(bench, line, sizeof(line), "sleep @"));
+	RUN(bench->services[0].prepare, marked(bench, line, sizeof(line), "exec sleep @"));
 	RUN(bench->services[0].run, "true");
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 1);
