@@ -83,6 +83,7 @@ struct brunt_lines_sli {
 	const char *good;	/* regular expressions; a line that matches neither is no sample */
 	const char *bad;
 	const char *value;	/* with one group: the number */
+	const char *unit;	/* the same as the SLI's; read brunt_sli.unit */
 	uint32_t service;	/* linked */
 };
 

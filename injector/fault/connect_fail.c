@@ -333,7 +333,7 @@ const struct brunt_injector brunt_fault_connect_fail = {
 	.wants = BRUNT_WANT_CGROUP,
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
-	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_NET_ADMIN,
+	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN,
 	.hit_noun = "calls failed",
 	.table = &fail_table,
 	.probe = fail_probe,

@@ -18,12 +18,12 @@ uint32_t frame_crc(uint32_t crc, const void *data, size_t size)
 	return ~crc;
 }
 
-static uint32_t checksum(const struct frame_header *header, const void *payload)
+/* frame: header, payload and the zeroes behind it. */
+static uint32_t checksum(const void *frame, size_t payload)
 {
 	size_t skip = offsetof(struct frame_header, version);
-	uint32_t crc = frame_crc(0, (const char *)header + skip, sizeof(*header) - skip);
 
-	return frame_crc(crc, payload, header->size);
+	return frame_crc(0, (const char *)frame + skip, frame_size(payload) - skip);
 }
 
 void frame_make(void *buf, unsigned kind, uint64_t sequence, const void *payload, size_t size)
@@ -36,10 +36,11 @@ void frame_make(void *buf, unsigned kind, uint64_t sequence, const void *payload
 		.sequence = sequence,
 	};
 
-	header.crc = checksum(&header, payload);
 	memset(buf, 0, frame_size(size) + sizeof(header));
 	memcpy(buf, &header, sizeof(header));
 	memcpy((char *)buf + sizeof(header), payload, size);
+	header.crc = checksum(buf, size);
+	memcpy(buf, &header, sizeof(header));
 }
 
 int frame_read(const void *data, size_t size, uint64_t sequence, struct frame_header *ret, const void **ret_payload)
@@ -57,7 +58,7 @@ int frame_read(const void *data, size_t size, uint64_t sequence, struct frame_he
 	if (!memcmp(&header, &none, sizeof(none)))
 		return 0;
 	if (header.magic != FRAME_MAGIC || header.size > FRAME_PAYLOAD_MAX || frame_size(header.size) > size ||
-	    header.crc != checksum(&header, (const char *)data + sizeof(header)))
+	    header.crc != checksum(data, header.size))
 		return -EBADMSG;
 	if (header.version != BRUNT_LEDGER_VERSION)
 		return -EPROTONOSUPPORT;

@@ -217,8 +217,11 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 	if (!r)
 		(void)recover_folder(folder, NULL);
 	r = fork_holder(&recoverer, holder_socket);
-	if (r < 0)
-		recoverer.holder_gone = recoverer.holder_pidfd < 0 && recoverer.holder < 0;
+	if (r < 0 && recoverer.holder > 0) {
+		(void)kill(recoverer.holder, SIGKILL);
+		holder_ended(&recoverer);
+	}
+	recoverer.holder_gone |= r < 0;
 	watch(&recoverer);
 	if (setup->shared->residue)
 		__atomic_store_n(&setup->shared->residue, recover(&recoverer, RECOVER_FAULTS) ? 1 : 0,

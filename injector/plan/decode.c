@@ -180,9 +180,7 @@ static json_t *emptied(const struct brunt_param *row, json_t *value)
 	/* The table says what is wrong with too many. */
 	if (row->shape == BRUNT_MAP)
 		return json_is_object(value) && json_object_size(value) <= max ? json_object() : json_incref(value);
-	if (json_is_object(value))
-		return json_array();
-	return json_is_array(value) && json_array_size(value) <= max ? json_array() : json_incref(value);
+	return json_array_size(value) <= max ? json_array() : json_incref(value);
 }
 
 /* The top level of one file, without the elements of its sections. */

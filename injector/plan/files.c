@@ -92,6 +92,10 @@ static int read_include(struct brunt_loader *loader, size_t index, const char *n
 				errno == ENOENT ? "no such file" : strerror(errno));
 		return 0;
 	}
+	if (!S_ISREG(st.st_mode)) {
+		brunt_doc_error(doc, loader->diags, pointer, false, "cannot include '%s': not a regular file", shown);
+		return 0;
+	}
 	known = find_file(loader, &st);
 	if (known && known->open)
 		brunt_doc_error(doc, loader->diags, pointer, false, "cannot include '%s': it includes this file itself",

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 
+#include "brunt/json.h"
 #include "brunt/memory.h"
 #include "brunt/role.h"
 #include "brunt/units.h"
@@ -183,6 +184,11 @@ static void link_unit(struct brunt_loader *loader, struct brunt_sli *sli)
 		      (sli->kind == BRUNT_SLI_COMMAND && sli->command->number) ||
 		      (sli->kind == BRUNT_SLI_LINES && sli->lines->value);
 
+	char shown[BRUNT_QUOTE_SIZE], pointer[BRUNT_PLACE_SIZE];
+	struct brunt_place place = sli->place;
+
+	if (sli->kind == BRUNT_SLI_LINES && sli->lines->unit)
+		place.pointer = brunt_pointer_join(sli->place.pointer, "lines", pointer, sizeof(pointer));
 	sli->dimension = latency ? BRUNT_DIM_TIME : BRUNT_DIM_NONE;
 	sli->factor = 1;
 	if (!sli->unit)
@@ -193,11 +199,12 @@ static void link_unit(struct brunt_loader *loader, struct brunt_sli *sli)
 		brunt_plan_error(loader, &sli->place, "unit",
 				 "there is no value to have a unit; if it prints a number, write \"number\": true");
 	else if (!number)
-		brunt_plan_error(loader, &sli->place, "unit", "there is no value to have a unit");
+		brunt_plan_error(loader, &place, "unit", "there is no value to have a unit");
 	else if (brunt_unit_find(sli->unit, &sli->dimension, &sli->factor) < 0)
-		brunt_plan_error(loader, &sli->place, "unit", "'%.32s' is no unit; there are %s, %s, %s, %s", sli->unit,
-				 brunt_dimension_units(BRUNT_DIM_TIME), brunt_dimension_units(BRUNT_DIM_RATIO),
-				 brunt_dimension_units(BRUNT_DIM_SIZE), brunt_dimension_units(BRUNT_DIM_RATE));
+		brunt_plan_error(loader, &place, "unit", "'%s' is no unit; there are %s, %s, %s, %s",
+				 brunt_text_quote(sli->unit, shown), brunt_dimension_units(BRUNT_DIM_TIME),
+				 brunt_dimension_units(BRUNT_DIM_RATIO), brunt_dimension_units(BRUNT_DIM_SIZE),
+				 brunt_dimension_units(BRUNT_DIM_RATE));
 }
 
 static void link_process_sli(struct brunt_loader *loader, struct brunt_sli *sli)
@@ -223,6 +230,10 @@ static void link_lines_sli(struct brunt_loader *loader, struct brunt_sli *sli)
 	brunt_pointer_join(sli->place.pointer, "lines", pointer, sizeof(pointer));
 	sli->lines->service =
 		link_service(loader, &(struct brunt_place){ sli->place.doc, pointer }, "of", sli->lines->of);
+	if (sli->unit && sli->lines->unit)
+		brunt_plan_error(loader, &sli->place, "unit", "stands in 'lines' already");
+	else if (sli->lines->unit)
+		sli->unit = sli->lines->unit;
 }
 
 static void check_sli_command(struct brunt_loader *loader, const struct brunt_sli *sli)

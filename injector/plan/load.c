@@ -102,6 +102,7 @@ static int draw_seed(struct brunt_plan *plan)
 /* What follows when the files are read. */
 static int make_plan(struct brunt_loader *loader)
 {
+	size_t told;
 	int r;
 
 	if (!loader->files[0].doc || !check_schema(loader))
@@ -109,6 +110,7 @@ static int make_plan(struct brunt_loader *loader)
 	r = brunt_plan_read_variables(loader);
 	if (r == 0)
 		r = brunt_plan_substitute(loader);
+	told = loader->diags->count;
 	if (r == 0)
 		r = brunt_plan_decode(loader);
 	if (r == 0)
@@ -117,6 +119,7 @@ static int make_plan(struct brunt_loader *loader)
 		r = brunt_plan_link_conditions(loader);
 	if (r == 0)
 		r = brunt_plan_link_steps(loader);
+	brunt_plan_drop_blurred(loader, told);
 	if (r == 0 && !loader->plan->has_seed)
 		r = draw_seed(loader->plan);
 	return r;

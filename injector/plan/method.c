@@ -80,7 +80,7 @@ static void tell_no_kind(struct brunt_loader *loader, json_t *value, const char 
 		misspelt |= meant != NULL;
 	}
 	if (!misspelt)
-		tell(loader, pointer, NULL, false, "says not what to do; a step needs one of %s",
+		tell(loader, pointer, NULL, false, "says nothing to do; a step needs one of %s",
 		     kind_keys(keys, sizeof(keys)));
 }
 

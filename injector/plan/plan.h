@@ -30,6 +30,13 @@ struct brunt_taint {
 	const char *pointer;
 };
 
+/* A string whose variables were wrong: what else is wrong with it, nobody knows. */
+struct brunt_blur {
+	struct brunt_blur *next;
+	const char *file;
+	const char *pointer;
+};
+
 /* The names of one kind of thing, those whose definition is wrong included: a reference to them is no second error. */
 struct brunt_names {
 	const char **items; /* NULL-terminated */
@@ -47,6 +54,7 @@ struct brunt_loader {
 	size_t variable_count;
 	size_t expanded; /* bytes that variables have brought in so far */
 	struct brunt_taint *taints;
+	struct brunt_blur *blurs;
 	struct brunt_names service_names, target_names, sli_names;
 	size_t condition_room;
 	struct brunt_step **steps; /* grows; by index */
@@ -77,6 +85,9 @@ int brunt_plan_collect_secrets(struct brunt_loader *loader);
 
 /* Takes every secret out of the messages. Cannot fail. */
 void brunt_plan_redact_diags(const struct brunt_loader *loader);
+
+/* Takes back errors (from the index first on) about strings whose variables were wrong. */
+void brunt_plan_drop_blurred(const struct brunt_loader *loader, size_t first);
 
 /* The whole of loading, from text; dir: the absolute folder that relative paths are relative to. For tests and fuzzing.
  */

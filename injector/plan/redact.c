@@ -80,7 +80,7 @@ static size_t match(const char *const *secrets, const char *text, bool partial)
 			same++;
 		if (!secrets[i][same])
 			return same;
-		if (partial && same >= 4 && strncmp(text + same, "...", 3) == 0)
+		if (partial && (same >= 8 || (same >= 4 && strncmp(text + same, "...", 3) == 0)))
 			return same;
 	}
 	return 0;
@@ -88,7 +88,7 @@ static size_t match(const char *const *secrets, const char *text, bool partial)
 
 /*
  * Covers every secret in text, overlapping ones too, each stretch by at most three stars. One pass, in
- * place: what is written never overtakes what is read. partial: a secret's beginning before "..." counts as well.
+ * place: what is written never overtakes what is read. partial: so does the beginning of a secret that was cut.
  */
 static void redact(const char *const *secrets, char *text, bool partial)
 {

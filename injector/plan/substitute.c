@@ -64,6 +64,54 @@ static int taint(struct brunt_loader *loader, const struct brunt_doc *doc, const
 	return 0;
 }
 
+/* A variable in it was wrong, and that was told. */
+static int blur(struct brunt_loader *loader, const struct brunt_doc *doc, const char *pointer)
+{
+	struct brunt_blur *mark = brunt_arena_get(loader->arena, sizeof(*mark));
+
+	if (!mark)
+		return -ENOMEM;
+	mark->file = brunt_doc_name(doc);
+	mark->pointer = brunt_arena_copy(loader->arena, pointer, strlen(pointer));
+	if (!mark->pointer)
+		return -ENOMEM;
+	mark->next = loader->blurs;
+	loader->blurs = mark;
+	return 0;
+}
+
+/* Is a diagnostic at pointer about the string at blurred, or about the object that it stands in? */
+static bool is_about(const char *pointer, const char *blurred)
+{
+	size_t size = strlen(pointer);
+
+	if (strncmp(blurred, pointer, size) != 0)
+		return false;
+	return !blurred[size] || (size > 0 && blurred[size] == '/' && !strchr(blurred + size + 1, '/'));
+}
+
+void brunt_plan_drop_blurred(const struct brunt_loader *loader, size_t first)
+{
+	struct brunt_diags *diags = loader->diags;
+
+	for (const struct brunt_blur *blurred = loader->blurs; blurred; blurred = blurred->next) {
+		for (size_t i = first; i < diags->count; i++) {
+			struct brunt_diag *diag = &diags->items[i];
+
+			if (diag->warning || !diag->file || !diag->pointer || strcmp(diag->file, blurred->file) != 0 ||
+			    !is_about(diag->pointer, blurred->pointer))
+				continue;
+			free(diag->file);
+			free(diag->pointer);
+			free(diag->message);
+			memmove(diag, diag + 1, (diags->count - i - 1) * sizeof(*diag));
+			diags->count--;
+			diags->errors--;
+			i--;
+		}
+	}
+}
+
 /* The value of name (size bytes of it), or NULL after an error. */
 static struct brunt_variable *lookup(struct brunt_loader *loader, const struct brunt_doc *doc, const char *pointer,
 				     const char *name, size_t size)
@@ -99,12 +147,15 @@ static int expand(struct brunt_loader *loader, const struct brunt_doc *doc, cons
 		brunt_doc_error(doc, loader->diags, pointer, false, "%s; for the text itself write \"$${\"",
 				end ? "'${}' names no variable" : "'${' without '}'");
 		*p = end ? end + 1 : name + strlen(name);
-		return 0;
+		return blur(loader, doc, pointer);
 	}
 	*p = end + 1;
 	variable = lookup(loader, doc, pointer, name, (size_t)(end - name));
-	if (!variable)
-		return 0;
+	if (!variable || variable->broken) {
+		if (variable)
+			variable->used = true;
+		return blur(loader, doc, pointer);
+	}
 	variable->used = true;
 	*secret |= variable->secret;
 	size = strlen(variable->value);

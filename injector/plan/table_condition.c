@@ -13,9 +13,10 @@
 #define DAY_NS 86400e9
 
 /* The rows of a bound on an SLI. */
-#define SLI_ROWS                                                                                                       \
+#define SLI_ROWS(needed)                                                                                               \
 	BRUNT_PLACE(struct brunt_condition, place),                                                                    \
-		BRUNT_NAME(struct brunt_condition, sli, .example = "\"site\"", .help = "the SLI that is judged"),      \
+		BRUNT_NAME(struct brunt_condition, sli, .required = (needed), .example = "\"site\"",                   \
+			   .help = "the SLI that is judged"),                                                          \
 		BRUNT_ENUM(struct brunt_condition, of, .set = offsetof(struct brunt_condition, has_of),                \
 			   .values = brunt_of_values, .example = "\"success\"",                                        \
 			   .help = "what is judged of its samples; `last`, or `success` when it has no values"),       \
@@ -49,11 +50,7 @@ static int validate_sli_bound(const struct brunt_condition *condition, struct br
 
 static int validate_sli_only(const void *object, struct brunt_error *err)
 {
-	const struct brunt_condition *condition = object;
-
-	if (!condition->sli)
-		return 0; /* told as a missing key */
-	return validate_sli_bound(condition, err);
+	return validate_sli_bound(object, err);
 }
 
 static int validate_either(const void *object, struct brunt_error *err)
@@ -84,7 +81,7 @@ static int validate_steady(const void *object, struct brunt_error *err)
 	return validate_sli_only(object, err);
 }
 
-static const struct brunt_param start_if_params[] = { SLI_ROWS, TARGET_ROWS, { 0 } };
+static const struct brunt_param start_if_params[] = { SLI_ROWS(false), TARGET_ROWS, { 0 } };
 
 const struct brunt_table brunt_start_if_table = {
 	.name = "start_if",
@@ -95,7 +92,7 @@ const struct brunt_table brunt_start_if_table = {
 };
 
 static const struct brunt_param steady_params[] = {
-	SLI_ROWS,
+	SLI_ROWS(true),
 	BRUNT_QUANTITY(struct brunt_condition, during, .set = offsetof(struct brunt_condition, has_during),
 		       .example = "\"95%\"", .help = "replaces the bound while faults are held"),
 	BRUNT_DURATION(struct brunt_condition, after_within, .def = "30s", .max = DAY_NS,
@@ -113,7 +110,7 @@ const struct brunt_table brunt_steady_state_table = {
 };
 
 static const struct brunt_param guardrail_params[] = {
-	SLI_ROWS,
+	SLI_ROWS(true),
 	FOR_ROW("aborts only when broken this long"),
 	{ 0 },
 };
@@ -127,7 +124,7 @@ const struct brunt_table brunt_guardrail_table = {
 };
 
 static const struct brunt_param until_params[] = {
-	SLI_ROWS,
+	SLI_ROWS(false),
 	TARGET_ROWS,
 	FOR_ROW("only when it held this long"),
 	{ 0 },

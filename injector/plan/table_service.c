@@ -2,6 +2,8 @@
 /* What a service, a `finally` command, the blast radius and a variable may say. */
 #include "plan/tables.h"
 
+#include "base/text.h"
+
 #include "brunt/error.h"
 #include "brunt/plan.h"
 
@@ -11,14 +13,14 @@
 static int validate_ready(const void *object, struct brunt_error *err)
 {
 	const struct brunt_ready *ready = object;
+	char shown[BRUNT_QUOTE_SIZE];
 	int given = !!ready->tcp + !!ready->http + !!ready->file + !!ready->line;
 
 	if (given != 1)
 		return brunt_fail(err, EINVAL, "needs exactly one of 'tcp', 'http', 'file', 'line'");
 	if (ready->tcp && !brunt_address_is_right(ready->tcp))
-		return brunt_fail(err, EINVAL,
-				  "'%.64s' is no address with a port; write \"127.0.0.1:80\" or \"[::1]:80\"",
-				  ready->tcp);
+		return brunt_fail(err, EINVAL, "'%s' is no address with a port; write \"127.0.0.1:80\" or \"[::1]:80\"",
+				  brunt_text_quote(ready->tcp, shown));
 	if (ready->http && strncmp(ready->http, "http://", 7) != 0 && strncmp(ready->http, "https://", 8) != 0)
 		return brunt_fail(err, EINVAL, "'http' must begin with http:// or https://");
 	return 0;

@@ -2,6 +2,8 @@
 /* What an SLI may say: one of five sources, and how its samples are taken. */
 #include "plan/tables.h"
 
+#include "base/text.h"
+
 #include "brunt/error.h"
 #include "brunt/plan.h"
 
@@ -29,16 +31,17 @@ static bool status_is_right(const char *text)
 static int validate_http(const void *object, struct brunt_error *err)
 {
 	const struct brunt_http_sli *http = object;
+	char shown[BRUNT_QUOTE_SIZE];
 
 	if (http->url && strncmp(http->url, "http://", 7) != 0 && strncmp(http->url, "https://", 8) != 0)
 		return brunt_fail(err, EINVAL, "'url' must begin with http:// or https://");
 	BRUNT_FOREACH (const char *, status, http->status)
 		if (!status_is_right(*status))
-			return brunt_fail(err, EINVAL, "'%.32s' is no status; write \"200\", \"2xx\" or \"200-204\"",
-					  *status);
+			return brunt_fail(err, EINVAL, "'%s' is no status; write \"200\", \"2xx\" or \"200-204\"",
+					  brunt_text_quote(*status, shown));
 	if (http->value && http->value[0] && http->value[0] != '/')
-		return brunt_fail(err, EINVAL, "'value' is a JSON Pointer: it begins with '/'; write \"/%.64s\"",
-				  http->value);
+		return brunt_fail(err, EINVAL, "'value' is a JSON Pointer: it begins with '/'; write \"/%s\"",
+				  brunt_text_quote(http->value, shown));
 	return 0;
 }
 
@@ -80,11 +83,11 @@ static const struct brunt_param tcp_params[] = {
 static int validate_tcp(const void *object, struct brunt_error *err)
 {
 	const struct brunt_tcp_sli *tcp = object;
+	char shown[BRUNT_QUOTE_SIZE];
 
 	if (tcp->connect && !brunt_address_is_right(tcp->connect))
-		return brunt_fail(err, EINVAL,
-				  "'%.64s' is no address with a port; write \"127.0.0.1:80\" or \"[::1]:80\"",
-				  tcp->connect);
+		return brunt_fail(err, EINVAL, "'%s' is no address with a port; write \"127.0.0.1:80\" or \"[::1]:80\"",
+				  brunt_text_quote(tcp->connect, shown));
 	return 0;
 }
 
@@ -120,6 +123,8 @@ static const struct brunt_param lines_params[] = {
 	BRUNT_REGEX(struct brunt_lines_sli, bad, .example = "\"^err\"", .help = "a line that matches is a bad sample"),
 	BRUNT_REGEX(struct brunt_lines_sli, value, .example = "\"lat ([0-9.]+)\"",
 		    .help = "regular expression with one group: the number"),
+	BRUNT_STRING(struct brunt_lines_sli, unit, .example = "\"ms\"",
+		     .help = "unit of that number; may stand beside `lines` as well"),
 	{ 0 },
 };
 

@@ -20,6 +20,7 @@ struct brunt_variable {
 	/* found after parsing */
 	const char *value; /* NULL: an error was told */
 	bool used;
+	bool broken;
 };
 
 /* The top level of a file: what belongs to the plan, and what the loader uses up. */

@@ -136,7 +136,14 @@ void brunt_plan_bound(const struct brunt_condition *condition, const struct brun
 		bound.has_tolerates = true;
 		bound.tolerates = beyond(quantile, bound.samples, !condition->has_min);
 	}
-	bound.breaks = bound.fixed && (!bound.has_tolerates || bound.tolerates < bound.samples);
+	/* Of a mean or a count, one bad sample says nothing. */
+	if (bound.has_tolerates)
+		bound.breaks = bound.tolerates < bound.samples;
+	else
+		bound.breaks = condition->of == BRUNT_OF_LAST ||
+			       (condition->of == BRUNT_OF_MAX && condition->has_max) ||
+			       (condition->of == BRUNT_OF_MIN && condition->has_min);
+	bound.breaks &= bound.fixed;
 	/* A sample that hangs is known to be bad at its timeout; that it breaks the bound takes all that are tolerated.
 	 */
 	bound.reacts = (bound.tolerates + 1) * sli->every + sli->timeout + condition->lasting;

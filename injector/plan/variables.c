@@ -27,6 +27,27 @@ static struct brunt_variable *find_variable(const struct brunt_loader *loader, c
 	return NULL;
 }
 
+/* An error was told about it: strings with it in them are not judged. */
+static void give_up(struct brunt_variable *variable)
+{
+	variable->value = "";
+	variable->broken = true;
+}
+
+/* A path as it was probably written: without the folder that it is relative to. */
+static const char *shown_path(const struct brunt_loader *loader, const struct brunt_variable *variable)
+{
+	for (size_t i = 0; i < loader->file_count; i++) {
+		const char *dir = loader->files[i].dir;
+		size_t size = strlen(dir);
+
+		if (loader->files[i].doc == variable->place.doc && strncmp(variable->file, dir, size) == 0 &&
+		    variable->file[size] == '/' && variable->file[size + 1])
+			return variable->file + size + 1;
+	}
+	return variable->file;
+}
+
 /* Reads a small text file. 0, -ENOENT, or -EINVAL with a phrase, or -ENOMEM. */
 static int read_value(struct brunt_arena *arena, const char *path, const char **ret, struct brunt_error *err)
 {
@@ -39,9 +60,9 @@ static int read_value(struct brunt_arena *arena, const char *path, const char **
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return brunt_fail(err, EINVAL, "'%.160s' cannot be read: %s", path, strerror(errno));
+		return brunt_fail(err, EINVAL, "cannot be read: %s", strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return brunt_fail(err, EINVAL, "'%.160s' is not a regular file", path);
+		return brunt_fail(err, EINVAL, "is not a regular file");
 	text = malloc(VALUE_MAX + 2);
 	if (!text)
 		return -ENOMEM;
@@ -51,7 +72,7 @@ static int read_value(struct brunt_arena *arena, const char *path, const char **
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return brunt_fail(err, EINVAL, "'%.160s' cannot be read: %s", path, strerror(errno));
+			return brunt_fail(err, EINVAL, "cannot be read: %s", strerror(errno));
 		if (n == 0)
 			break;
 		size += (size_t)n;
@@ -59,9 +80,9 @@ static int read_value(struct brunt_arena *arena, const char *path, const char **
 	if (size > 0 && text[size - 1] == '\n')
 		size--;
 	if (size > VALUE_MAX)
-		return brunt_fail(err, EINVAL, "'%.160s' is too large; at most 64 KiB", path);
+		return brunt_fail(err, EINVAL, "is too large; at most 64 KiB");
 	if (memchr(text, 0, size))
-		return brunt_fail(err, EINVAL, "'%.160s' holds a NUL byte", path);
+		return brunt_fail(err, EINVAL, "holds a NUL byte");
 	*ret = brunt_arena_copy(arena, text, size);
 	return *ret ? 0 : -ENOMEM;
 }
@@ -125,7 +146,7 @@ static int declare(struct brunt_loader *loader, struct brunt_file *file)
 			return -ENOMEM;
 		/* Something is known to be wrong with it: no more is said, whether it has a value or not. */
 		if (r < 0)
-			variable->value = "";
+			give_up(variable);
 		loader->variables[loader->variable_count++] = variable;
 	}
 	return 0;
@@ -168,7 +189,7 @@ static int take_option(struct brunt_loader *loader, const char *option, const ch
 		brunt_doc_error(NULL, loader->diags, "", false,
 				"%s: '%s' is secret, and a command line is seen by everyone; use --var-file", option,
 				variable->name);
-		variable->value = "";
+		give_up(variable);
 		return 0;
 	}
 	if (!from_file) {
@@ -181,9 +202,9 @@ static int take_option(struct brunt_loader *loader, const char *option, const ch
 	if (r == -ENOENT)
 		brunt_doc_error(NULL, loader->diags, "", false, "%s: '%.160s': no such file", option, equals + 1);
 	else if (r < 0)
-		brunt_doc_error(NULL, loader->diags, "", false, "%s: %s", option, err.msg);
+		brunt_doc_error(NULL, loader->diags, "", false, "%s: '%.160s' %s", option, equals + 1, err.msg);
 	if (r < 0)
-		variable->value = "";
+		give_up(variable);
 	return 0;
 }
 
@@ -212,30 +233,30 @@ static int find_value(struct brunt_loader *loader, struct brunt_variable *variab
 		if (r == -ENOMEM)
 			return r;
 		if (r == -ENOENT && !variable->fallback) {
-			brunt_plan_error(loader, &variable->place, "file", "variable '%s': no such file '%.160s'",
-					 variable->name, variable->file);
-			variable->value = "";
+			brunt_plan_error(loader, &variable->place, "file", "no such file '%.160s'",
+					 shown_path(loader, variable));
+			give_up(variable);
 		} else if (r < 0 && r != -ENOENT) {
-			brunt_plan_error(loader, &variable->place, "file", "variable '%s': %s", variable->name,
+			brunt_plan_error(loader, &variable->place, "file", "'%.160s' %s", shown_path(loader, variable),
 					 err.msg);
-			variable->value = "";
+			give_up(variable);
 		}
 	}
 	if (!variable->value)
 		variable->value = variable->fallback;
 	if (!variable->value) {
 		tell_valueless(loader, variable);
-		variable->value = "";
+		give_up(variable);
 	}
 	if (strlen(variable->value) > VALUE_MAX) {
 		brunt_plan_error(loader, &variable->place, NULL, "variable '%s' is too large; at most 64 KiB",
 				 variable->name);
-		variable->value = "";
+		give_up(variable);
 	}
 	if (!is_utf8(variable->value)) {
 		brunt_plan_error(loader, &variable->place, NULL, "the value of variable '%s' is not valid UTF-8",
 				 variable->name);
-		variable->value = "";
+		give_up(variable);
 	}
 	return 0;
 }

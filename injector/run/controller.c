@@ -137,8 +137,15 @@ static int on_recoverer(sd_event_source *source, int fd, uint32_t revents, void 
 static int add_sources(struct controller *ctl, struct brunt_error *err)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
+	sigset_t blocked;
 	int r = 0;
 
+	/* sd_event_add_signal(3) wants them blocked. */
+	(void)sigemptyset(&blocked);
+	for (size_t i = 0; i < BRUNT_COUNT(signals); i++)
+		(void)sigaddset(&blocked, signals[i]);
+	(void)sigaddset(&blocked, SIGPIPE);
+	(void)sigprocmask(SIG_BLOCK, &blocked, NULL);
 	for (size_t i = 0; i < BRUNT_COUNT(signals) && r >= 0; i++)
 		r = sd_event_add_signal(ctl->loop, NULL, signals[i], on_signal, ctl);
 	if (r >= 0)

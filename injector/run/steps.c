@@ -15,6 +15,7 @@
 #include "run/steps.h"
 
 #define HOLDER_ANSWERS_WITHIN (10 * BRUNT_S)
+#define HITS_KNOWN_WITHIN (300 * BRUNT_MS)
 
 static struct step_run *run_of(struct controller *ctl, const struct brunt_step *step)
 {
@@ -91,8 +92,11 @@ void controller_step_applied(struct controller *ctl, uint32_t index, const struc
 	run->cause = report->at;
 	run->state = STEP_RUNNING;
 	run->deadline = step->has_hold ? report->at + step->hold : 0;
-	if (step->fault.injector->instant && run->times < step->times)
-		run->next = report->at + step->every;
+	if (!step->fault.injector->instant)
+		return;
+	/* What it hit belongs to its end. */
+	(void)controller_verb(ctl, BRUNT_VERB_POLL, 0);
+	run->next = report->at + (run->times < step->times ? step->every : HITS_KNOWN_WITHIN);
 }
 
 static const char *revert_reason(const struct controller *ctl, const struct step_run *run)
@@ -162,9 +166,9 @@ static void tick_fault(struct controller *ctl, const struct brunt_step *step, ui
 		return;
 	}
 	if (step->fault.injector->instant) {
-		if (run->times >= step->times)
+		if (run->times >= step->times && (run->hit >= run->times || now >= run->next))
 			end(ctl, step, "done", NULL);
-		else if (now >= run->next)
+		else if (run->times < step->times && now >= run->next)
 			ask_apply(ctl, step);
 		return;
 	}
