@@ -37,10 +37,10 @@ struct job {
 	uint32_t verb; /* with index and sequence: what reports are about; a service's is always START */
 	uint32_t index;
 	uint64_t sequence;
-	uint64_t order;	     /* of starting */
-	uint64_t due;	     /* CLOCK_BOOTTIME ns, see state; 0: never */
-	pid_t pid;	     /* main process in our namespace; 0: gone */
-	pid_t outer;	     /* the same, outside */
+	uint64_t order; /* of starting */
+	uint64_t due;	/* CLOCK_BOOTTIME ns, see state; 0: never */
+	pid_t pid;	/* main process in our namespace; 0: gone */
+	pid_t outer;	/* the same, outside */
 	uint64_t outer_start;
 	pid_t group;	     /* its process group; may outlive it */
 	int status;	     /* how the last main process ended */

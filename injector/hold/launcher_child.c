@@ -273,23 +273,20 @@ static const char *reason(int code)
 
 static void execute(const struct child_spec *spec)
 {
-	char **argv = calloc(spec->run_count + 3, sizeof(*argv));
+	const char **argv = calloc(spec->run_count + 3, sizeof(*argv));
+	const char *program = spec->run_count == 1 ? "/bin/sh" : spec->run[0];
 	size_t count = 0;
 
 	if (!argv)
 		give_up(ENOMEM, "out of memory");
 	if (spec->run_count == 1) {
-		argv[count++] = strdup("/bin/sh");
-		argv[count++] = strdup("-c");
+		argv[count++] = program;
+		argv[count++] = "-c";
 	}
-	for (size_t i = 0; i < spec->run_count; i++)
-		argv[count++] = strdup(spec->run[i]);
-	for (size_t i = 0; i < count; i++) {
-		if (!argv[i])
-			give_up(ENOMEM, "out of memory");
-	}
-	(void)execvp(argv[0], argv);
-	give_up(errno, "cannot run '%.100s': %s", argv[0], reason(errno));
+	memcpy(argv + count, spec->run, spec->run_count * sizeof(*argv));
+	/* exec copies the strings; that its parameter is not const is history (execvp(3p), rationale). */
+	(void)execvp(program, (char *const *)argv);
+	give_up(errno, "cannot run '%.100s': %s", program, reason(errno));
 }
 
 void launcher_child(const struct child_spec *spec)

@@ -173,29 +173,26 @@ static int become(const struct brunt_run_setup *setup, struct launcher *launcher
 /* The child's whole life. ready: closed when all is well, else struct brunt_error goes there. */
 static void live(const struct brunt_run_setup *setup, int socket, int ready, uid_t uid, gid_t gid, bool grouping)
 {
+	static struct launcher launcher; /* one a process, and too large for a stack */
 	const int keep[] = { socket, ready };
 	struct brunt_error err = { 0 };
-	struct launcher *launcher = calloc(1, sizeof(*launcher));
-	int r;
+	int r = setup->identity.privileged ? 0 : map_identity(uid, gid);
 
-	if (!launcher)
-		r = brunt_fail(&err, ENOMEM, "out of memory");
-	else if (!setup->identity.privileged && (r = map_identity(uid, gid)) < 0)
+	if (r)
 		r = refuse(&err, -r);
 	else
-		r = become(setup, launcher, keep, BRUNT_COUNT(keep), &err);
+		r = become(setup, &launcher, keep, BRUNT_COUNT(keep), &err);
 	if (r) {
-		/* Nobody is left to tell when this fails: then the parent sees the end of the pipe and our exit status.
-		 */
+		/* When this fails, too, the parent sees the end of the pipe and our end. */
 		if (write(ready, &err, sizeof(err)) < 0)
 			_exit(2);
 		_exit(1);
 	}
 	(void)close(ready);
-	launcher->setup = setup;
-	launcher->socket = socket;
-	launcher->grouping = grouping;
-	_exit(launcher_serve(launcher));
+	launcher.setup = setup;
+	launcher.socket = socket;
+	launcher.grouping = grouping;
+	_exit(launcher_serve(&launcher));
 }
 
 int brunt_launcher_fork(const struct brunt_run_setup *setup, int socket, pid_t *ret_pid, struct brunt_error *err)

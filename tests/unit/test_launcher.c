@@ -654,6 +654,39 @@ static void cancelling_a_command_kills_its_whole_tree(void **state)
 	assert_true(becomes(bench->mark, 0, S));
 }
 
+static void cancelling_without_cgroups_kills_the_process_group(void **state)
+{
+	struct bench *bench = *state;
+	struct brunt_launch_report report;
+	char line[256];
+
+	*bench->setup.run_cgroup = '\0';
+	RUN(bench->steps[1]->run, marked(bench, line, sizeof(line), "sleep @ & sleep @ & wait"));
+	start(bench);
+	send_verb(bench, BRUNT_LAUNCH_STEP, 1, 3);
+	(void)expect(bench, BRUNT_LAUNCHED, NULL);
+	assert_true(becomes(bench->mark, 3, 5 * S));
+	send_verb(bench, BRUNT_LAUNCH_CANCEL, 0, 3);
+	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
+	assert_int_equal(WTERMSIG(report.status), SIGKILL);
+	assert_true(becomes(bench->mark, 0, S));
+}
+
+static void a_prepare_line_that_hangs_can_be_stopped(void **state)
+{
+	struct bench *bench = *state;
+	char line[256];
+
+	RUN(bench->services[0].prepare, marked(bench, line, sizeof(line), "exec sleep @"));
+	RUN(bench->services[0].run, "true");
+	start(bench);
+	send_verb(bench, BRUNT_LAUNCH_START, 0, 1);
+	assert_true(becomes(bench->mark, 1, 5 * S));
+	send_verb(bench, BRUNT_LAUNCH_STOP, 0, 2);
+	(void)expect(bench, BRUNT_LAUNCH_EXITED, NULL);
+	assert_int_equal(count_processes(bench->mark), 0);
+}
+
 static void a_service_lives_in_its_cgroup_with_all_its_children(void **state)
 {
 	struct bench *bench = *state;
@@ -928,6 +961,8 @@ int main(void)
 		TEST(output_of_both_streams_comes_through_one_pipe_and_may_be_reopened),
 		TEST(a_service_that_dies_comes_up_again_after_its_delay),
 		TEST(cancelling_a_command_kills_its_whole_tree),
+		TEST(cancelling_without_cgroups_kills_the_process_group),
+		TEST(a_prepare_line_that_hangs_can_be_stopped),
 		TEST(a_service_lives_in_its_cgroup_with_all_its_children),
 		TEST(killing_the_launcher_leaves_none_of_its_processes),
 		TEST(when_the_controllers_end_closes_everything_ends),
