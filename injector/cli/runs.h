@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "brunt/ledger.h"
+#include "brunt/role.h"
 
 enum run_state {
 	RUN_LIVE,   /* its holder is there */
@@ -23,6 +24,9 @@ size_t run_open_faults(const struct brunt_ledger_view *view);
  * and is returned. -errno with err when the folder cannot be read.
  */
 int runs_each(int (*fn)(const struct brunt_ledger_view *view, void *user), void *user, struct brunt_error *err);
+
+/* The pids of its roles that live, 0 for the others: those that its ledger names, and brunt's own among their children. */
+void run_pids(const struct brunt_ledger_view *view, pid_t ret[_BRUNT_ROLE_MAX]);
 
 /* "2026-03-02 10:00:01", local time; returns buf. */
 const char *run_started(const struct brunt_ledger_view *view, char *buf, size_t size);

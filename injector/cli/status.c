@@ -30,10 +30,32 @@ static const char *fault_state(const struct brunt_ledger_fault *fault)
 	return fault->residue ? "residue" : fault->held ? "held" : "begun";
 }
 
-static json_t *pids_of(const struct brunt_ledger_head *head)
+static json_t *pids_of(const struct brunt_ledger_view *view)
 {
-	return json_pack("{s:i, s:i, s:i}", "controller", (int)head->controller, "holder", (int)head->holder,
-			 "recoverer", (int)head->recoverer);
+	pid_t pids[_BRUNT_ROLE_MAX];
+	json_t *object = json_object();
+
+	run_pids(view, pids);
+	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
+		if (pids[role])
+			(void)json_object_set_new(object, brunt_roles[role].name, json_integer(pids[role]));
+	return object;
+}
+
+static void print_pids(const struct brunt_ledger_view *view)
+{
+	const char *comma = "";
+	pid_t pids[_BRUNT_ROLE_MAX];
+
+	run_pids(view, pids);
+	printf("  %-9s ", "pids");
+	for (int role = 0; role < _BRUNT_ROLE_MAX; role++) {
+		if (!pids[role])
+			continue;
+		printf("%s%s %d", comma, brunt_roles[role].name, (int)pids[role]);
+		comma = ", ";
+	}
+	putchar('\n');
 }
 
 static json_t *describe(const struct brunt_ledger_view *view)
@@ -51,7 +73,7 @@ static json_t *describe(const struct brunt_ledger_view *view)
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:b, s:b}", "run", view->head.run, "plan",
 			 view->head.plan, "plan_path", view->head.plan_path, "state",
 			 run_state_name(run_state_of(view)), "started_unix_s", (json_int_t)view->head.started_wall,
-			 "pids", pids_of(&view->head), "faults", faults, "claims", claims, "paths", paths, "damaged",
+			 "pids", pids_of(view), "faults", faults, "claims", claims, "paths", paths, "damaged",
 			 view->damaged, "same_boot", view->same_boot);
 }
 
@@ -76,8 +98,7 @@ static void print_run(const struct brunt_ledger_view *view)
 	if (head->plan_path[0])
 		printf("  %-9s %s\n", "plan", head->plan_path);
 	if (state != RUN_DEAD)
-		printf("  %-9s controller %d, holder %d, recoverer %d\n", "pids", (int)head->controller,
-		       (int)head->holder, (int)head->recoverer);
+		print_pids(view);
 	print_faults(view);
 	if (view->damaged)
 		printf("  %-9s a part of its ledger cannot be read\n", "damaged");
