@@ -170,7 +170,9 @@ static void miss(struct brunt_source *source, uint64_t now, uint64_t missed)
 		uint64_t at = source->next;
 
 		source->next += every;
-		brunt_source_fail(source, at, why);
+		/* What was left out on purpose was not missed. */
+		if (at >= source->rest_until)
+			brunt_source_fail(source, at, why);
 	}
 }
 
