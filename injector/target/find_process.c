@@ -155,7 +155,10 @@ static bool by_namespace(struct search *search, pid_t pid, const struct brunt_pr
 
 	if (selector->pid_file && (place->depth > 1 ? place->inner : pid) != search->pid)
 		return false;
-	return place->depth == 1 || selector->any_pid_namespace || brunt_is_served(search->finder, pid);
+	if (place->depth == 1 || selector->any_pid_namespace || brunt_is_served(search->finder, pid))
+		return true;
+	/* The launcher lives in the services' namespace: let protection say why it is left out. */
+	return !search->finder->unprotected && brunt_pids_has(&search->finder->guarded, pid);
 }
 
 static int accept(struct search *search, pid_t pid, const struct brunt_proc_place *place)
