@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #include "brunt/error.h"
 #include "brunt/memory.h"
+#include "brunt/role.h"
 #include "target/cgroup.h"
 
 enum condition { BY_PID_FILE, BY_USER, BY_NAME, BY_CMDLINE, BY_EXE, BY_GROUP, BY_PORT, BY_NAMESPACE, CONDITIONS };
@@ -365,12 +367,13 @@ static int explain(struct search *search, struct brunt_error *err)
 					      : selector->service,
 		[BY_PORT] = selector->port ? "" : NULL,
 	};
-	char what[160], before[160], near[96];
+	char what[160], before[160], near[96], missing[64];
 	int condition = 0, last = -1;
 
 	if (search->finder->protected)
 		return brunt_fail(err, EPERM, "only protected processes match: %s", search->finder->protected_name);
-	if (search->denied)
+	/* Some hide even from a root that has it (another user namespace, a sandbox): those are then just no match. */
+	if (search->denied && *brunt_capabilities_missing(UINT64_C(1) << CAP_SYS_PTRACE, missing, sizeof(missing)))
 		return brunt_fail(err, EACCES,
 				  "%zu processes of other users hide what they are; that takes root or CAP_SYS_PTRACE",
 				  search->denied);
