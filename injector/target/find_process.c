@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #include "brunt/error.h"
 #include "brunt/memory.h"
+#include "brunt/role.h"
 #include "target/cgroup.h"
 
 enum condition { BY_PID_FILE, BY_USER, BY_NAME, BY_CMDLINE, BY_EXE, BY_GROUP, BY_PORT, BY_NAMESPACE, CONDITIONS };
@@ -155,7 +157,10 @@ static bool by_namespace(struct search *search, pid_t pid, const struct brunt_pr
 
 	if (selector->pid_file && (place->depth > 1 ? place->inner : pid) != search->pid)
 		return false;
-	return place->depth == 1 || selector->any_pid_namespace || brunt_is_served(search->finder, pid);
+	if (place->depth == 1 || selector->any_pid_namespace || brunt_is_served(search->finder, pid))
+		return true;
+	/* The launcher lives in the services' namespace: let protection say why it is left out. */
+	return !search->finder->unprotected && brunt_pids_has(&search->finder->guarded, pid);
 }
 
 static int accept(struct search *search, pid_t pid, const struct brunt_proc_place *place)
@@ -362,12 +367,13 @@ static int explain(struct search *search, struct brunt_error *err)
 					      : selector->service,
 		[BY_PORT] = selector->port ? "" : NULL,
 	};
-	char what[160], before[160], near[96];
+	char what[160], before[160], near[96], missing[64];
 	int condition = 0, last = -1;
 
 	if (search->finder->protected)
 		return brunt_fail(err, EPERM, "only protected processes match: %s", search->finder->protected_name);
-	if (search->denied)
+	/* Some hide even from a root that has it (another user namespace, a sandbox): those are then just no match. */
+	if (search->denied && *brunt_capabilities_missing(UINT64_C(1) << CAP_SYS_PTRACE, missing, sizeof(missing)))
 		return brunt_fail(err, EACCES,
 				  "%zu processes of other users hide what they are; that takes root or CAP_SYS_PTRACE",
 				  search->denied);
