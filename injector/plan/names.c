@@ -79,7 +79,7 @@ const char *brunt_fault_unknown_text(const char *word, char *buf, size_t size)
 	char shown[BRUNT_QUOTE_SIZE];
 	const char *meant;
 
-	for (size_t i = 0; brunt_injectors[i] && i < FAULTS_MAX; i++)
+	for (size_t i = 0; i < FAULTS_MAX && brunt_injectors[i]; i++)
 		names[i] = brunt_injectors[i]->name;
 	meant = brunt_suggest(word, names);
 	(void)snprintf(buf, size, "no fault is called '%s'; %s%s%s'brunt faults' lists them",
