@@ -32,6 +32,15 @@ struct request {
 	bool json;
 };
 
+/* Room for count --var and as many --var-file, NULL-terminated. */
+static int make_request(struct request *request, size_t count)
+{
+	request->vars = calloc(count + 1, sizeof(*request->vars));
+	request->var_files = calloc(count + 1, sizeof(*request->var_files));
+	request->options = (struct brunt_plan_options){ request->vars, request->var_files };
+	return request->vars && request->var_files ? 0 : -ENOMEM;
+}
+
 static void free_request(struct request *request)
 {
 	free(request->vars);
@@ -223,11 +232,8 @@ int brunt_cmd_check(int argc, char **argv)
 	json_t *plans = NULL;
 	int status = 0, r;
 
-	request.vars = calloc((size_t)argc + 1, sizeof(*request.vars));
-	request.var_files = calloc((size_t)argc + 1, sizeof(*request.var_files));
-	if (!request.vars || !request.var_files)
+	if (make_request(&request, (size_t)argc) < 0)
 		return 5;
-	request.options = (struct brunt_plan_options){ request.vars, request.var_files };
 	r = parse_options(argc, argv, &request);
 	if (r != 0)
 		return r < 0 ? 2 : 0;

@@ -4,9 +4,6 @@
 
 #include "plan/plan.h"
 
-#include "brunt/memory.h"
-#include "brunt/role.h"
-
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,12 +130,9 @@ static void print_documents(const struct brunt_injector *one)
 
 static int unknown(const char *name)
 {
-	const char *names[64] = { 0 };
-	char text[512];
+	char text[256];
 
-	for (size_t i = 0; brunt_injectors[i] && i < BRUNT_COUNT(names) - 1; i++)
-		names[i] = brunt_injectors[i]->name;
-	fprintf(stderr, "brunt faults: %s\n", brunt_plan_unknown_text("fault", name, names, text, sizeof(text)));
+	fprintf(stderr, "brunt faults: %s\n", brunt_fault_unknown_text(name, text, sizeof(text)));
 	return 2;
 }
 

@@ -231,7 +231,10 @@ static int take_top(struct brunt_loader *loader)
 		plan->blast_radius = *top->blast_radius;
 		return 0;
 	}
-	return brunt_param_defaults(&brunt_blast_radius_table, &plan->blast_radius, loader->arena, &err);
+	/* The defaults are right, by test: only memory can be missing. */
+	if (brunt_param_defaults(&brunt_blast_radius_table, &plan->blast_radius, loader->arena, &err) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 int brunt_plan_decode(struct brunt_loader *loader)

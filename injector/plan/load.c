@@ -125,6 +125,12 @@ static int make_plan(struct brunt_loader *loader)
 	return r;
 }
 
+/* An error that there was room but no memory for: jansson, too, calls short memory a wrong text. */
+static bool lost_any(const struct brunt_diags *diags)
+{
+	return diags->errors + diags->warnings > diags->count && diags->count < BRUNT_DIAGS_MAX;
+}
+
 static int finish(struct brunt_loader *loader, int r, size_t errors_before, struct brunt_plan **ret)
 {
 	if (r == 0)
@@ -134,7 +140,7 @@ static int finish(struct brunt_loader *loader, int r, size_t errors_before, stru
 	if (r == 0 && loader->diags->errors == errors_before)
 		r = keep_documents(loader);
 	else if (r == 0)
-		r = -EINVAL;
+		r = lost_any(loader->diags) ? -ENOMEM : -EINVAL;
 	if (r < 0)
 		return r;
 	*ret = BRUNT_TAKE_PTR(loader->plan);

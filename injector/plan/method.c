@@ -110,17 +110,11 @@ static const struct brunt_injector *find_fault(struct brunt_loader *loader, json
 {
 	const char *name = json_string_value(json_object_get(value, "fault"));
 	const struct brunt_injector *injector = name ? brunt_injector_find(name) : NULL;
-	const char *names[64];
-	char text[512];
-	size_t count = 0;
+	char text[256];
 
-	if (injector || !name)
-		return injector;
-	for (; brunt_injectors[count] && count < BRUNT_COUNT(names) - 1; count++)
-		names[count] = brunt_injectors[count]->name;
-	names[count] = NULL;
-	tell(loader, pointer, "fault", false, "%s", brunt_plan_unknown_text("fault", name, names, text, sizeof(text)));
-	return NULL;
+	if (!injector && name)
+		tell(loader, pointer, "fault", false, "%s", brunt_fault_unknown_text(name, text, sizeof(text)));
+	return injector;
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FAULTS_MAX  128
 #define NAMES_SHOWN 5 /* more than these are a list that nobody reads */
 
 int brunt_names_add(struct brunt_loader *loader, struct brunt_names *names, const char *name)
@@ -69,6 +70,21 @@ const char *brunt_plan_unknown_text(const char *noun, const char *word, const ch
 		list_names(names, count, list, sizeof(list));
 		(void)snprintf(buf, size, "no %s is called '%s'; %s", noun, shown, list);
 	}
+	return buf;
+}
+
+const char *brunt_fault_unknown_text(const char *word, char *buf, size_t size)
+{
+	const char *names[FAULTS_MAX + 1] = { NULL };
+	char shown[BRUNT_QUOTE_SIZE];
+	const char *meant;
+
+	for (size_t i = 0; i < FAULTS_MAX && brunt_injectors[i]; i++)
+		names[i] = brunt_injectors[i]->name;
+	meant = brunt_suggest(word, names);
+	(void)snprintf(buf, size, "no fault is called '%s'; %s%s%s'brunt faults' lists them",
+		       brunt_text_quote(word, shown), meant ? "did you mean '" : "", meant ? meant : "",
+		       meant ? "'? " : "");
 	return buf;
 }
 

@@ -108,6 +108,9 @@ void brunt_plan_unknown(struct brunt_loader *loader, const struct brunt_place *p
 const char *brunt_plan_unknown_text(const char *noun, const char *word, const char *const *names, char *buf,
 				    size_t size);
 
+/* "no fault is called 'packet.drp'; did you mean 'packet.drop'? ..." into buf; returns buf. */
+const char *brunt_fault_unknown_text(const char *word, char *buf, size_t size);
+
 /* Adds to names (its memory grows in the arena by doubling). 0 or -ENOMEM. */
 int brunt_names_add(struct brunt_loader *loader, struct brunt_names *names, const char *name);
 bool brunt_names_have(const struct brunt_names *names, const char *name);

@@ -3,6 +3,7 @@
 # `brunt check`: every plan of tests/plans/bad is refused with exactly its message, every one of tests/plans/good and of
 # experiments/ is accepted, odd files do no harm, secrets are not shown, what is generated is current.
 # A plan's arguments stand in NAME.args, one a line. PLANS_UPDATE=1 writes the expected messages again: read the diff.
+# shellcheck disable=SC2016,SC2154 # "${s}" is for brunt; run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 BRUNT=$(realpath "$BRUNT")
 WORK=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
