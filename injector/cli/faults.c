@@ -136,7 +136,7 @@ static int unknown(const char *name)
 	const char *names[64] = { 0 };
 	char text[512];
 
-	for (size_t i = 0; brunt_injectors[i] && i < BRUNT_COUNT(names) - 1; i++)
+	for (size_t i = 0; i < BRUNT_COUNT(names) - 1 && brunt_injectors[i]; i++)
 		names[i] = brunt_injectors[i]->name;
 	fprintf(stderr, "brunt faults: %s\n", brunt_plan_unknown_text("fault", name, names, text, sizeof(text)));
 	return 2;

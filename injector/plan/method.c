@@ -116,7 +116,7 @@ static const struct brunt_injector *find_fault(struct brunt_loader *loader, json
 
 	if (injector || !name)
 		return injector;
-	for (; brunt_injectors[count] && count < BRUNT_COUNT(names) - 1; count++)
+	for (; count < BRUNT_COUNT(names) - 1 && brunt_injectors[count]; count++)
 		names[count] = brunt_injectors[count]->name;
 	names[count] = NULL;
 	tell(loader, pointer, "fault", false, "%s", brunt_plan_unknown_text("fault", name, names, text, sizeof(text)));
