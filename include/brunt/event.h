@@ -18,7 +18,7 @@
 
 struct brunt_event_field {
 	const char *name;	/* units in names: _ns, _ratio, _bytes */
-	const char *type;	/* "string", "integer", "number", "boolean", "array", "object" */
+	const char *type;	/* "string", "integer", "number", "boolean", "array", "object", "number or null" */
 	bool optional;
 	const char *help;
 };
@@ -31,13 +31,13 @@ struct brunt_event_kind {
 
 /*
  *  name                 fields ([x]: optional)
- *  run.start            schema run plan plan_path plan_sha256? seed pid brunt kernel user dry? description lease_ns
- *                       steps[{index name kind fault? on? hold_ns? background hits_min? parent? undo?}]
+ *  run.start            schema run plan plan_path [plan_sha256] seed pid brunt kernel user [dry] [description] [lease_ns]
+ *                       steps[{index name kind fault? on? hold_ns? background hits_min? noun? parent? undo?}]
  *                       slis[{index name kind dimension has_value every_ns}]
  *                       conditions[{index kind text sli? of over_ns min? max? during? dimension after_within_ns?}]
  *                       services[{index name}] targets[{index name}] blast_radius{victims share_ratio duration_ns}
  *  role                 role pid            (started)
- *  role.end             role pid status expected
+ *  role.end             role pid [status] expected
  *  phase                phase: preflight | services | start_if | before | method | revert | finally | after | end
  *  service.start        service pid
  *  service.ready        service took_ns
@@ -49,12 +49,12 @@ struct brunt_event_kind {
  *  fault.applied        step mechanism [victims[names]]      (at_ns: when armed)
  *  fault.hits           step seen matched hit [near_miss]
  *  fault.reverted       step reason(hold | step | abort | end | lapsed | signal | lost) clean hit [why]  (at_ns: read back)
- *  fault.lost           step why
+ *  fault.lost           step why [target_gone]      (target_gone: no failure of the fault, it ran out of victims)
  *  sample               sli scheduled_ns took_ns [good] [value] [why]       (value null: infinite)
- *  condition            condition truth(holds | broken | unknown) [value] count bad phase
+ *  condition            condition truth(holds | broken | unknown) [value] count bad phase [during]
  *  guardrail            condition [value] sample_ns why      (a breach: the run aborts)
- *  abort                cause(guardrail | signal | error | lease | controller) why
- *  reverted             clean faults took_ns since_ns        (all faults gone; since_ns: of the breaching sample, when a guardrail did it)
+ *  abort                cause(guardrail | signal | error | lease | controller | refused | unable | unsteady) why [signal]
+ *  reverted             clean [faults] took_ns [since_ns]    (all faults gone; since_ns: of the breaching sample, when a guardrail did it)
  *  step.output          step line
  *  finally              index name status [why]
  *  note                 text                                  (warnings: a role died, output dropped)

@@ -20,14 +20,20 @@ struct brunt_error;
 
 struct brunt_sink;
 
-/* pipe: the write end, made non-blocking, taken. loop may be NULL until brunt_sink_attach. */
+/*
+ * pipe: the write end (of a pipe or a socket), made non-blocking, taken. Lines wait in memory until
+ * brunt_sink_attach or brunt_sink_flush when the pipe is full. For a pipe, SIGPIPE is ignored from here on.
+ */
 int brunt_sink_new(int pipe, struct brunt_sink **ret, struct brunt_error *err);
 int brunt_sink_attach(struct brunt_sink *sink, sd_event *loop);
-/* line: one JSON object without newline. important: not dropped for want of room before all others are. */
+/*
+ * line: one JSON object without newline. important: not dropped for want of room before all others are; when there are
+ * only important ones, the oldest go first, so that the verdict, the last, is never lost to a full pipe.
+ */
 void brunt_sink_write(struct brunt_sink *sink, const char *line, size_t size, bool important);
 uint64_t brunt_sink_dropped(const struct brunt_sink *sink);
 bool brunt_sink_broken(const struct brunt_sink *sink);	/* the reader is gone */
-/* Waits until the queue is written, at most that many ns; 0 or -ETIMEDOUT. Then closes the pipe. */
+/* Waits until the queue is written, at most that many ns; 0, -ETIMEDOUT or -EPIPE. Then closes the pipe. */
 int brunt_sink_flush(struct brunt_sink *sink, uint64_t within);
 void brunt_sink_free(struct brunt_sink *sink);
 

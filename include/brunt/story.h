@@ -41,14 +41,21 @@ void brunt_story_free(struct brunt_story *story);
 /* Takes one event in. event is borrowed. Unknown events and fields are ignored (a newer journal). -EINVAL: not an event. */
 int brunt_story_feed(struct brunt_story *story, const json_t *event);
 
-/* Reads a journal file; a torn last line is ignored. */
+/*
+ * No more events will come: the pipe or the file has ended. Without a verdict event the run was then cut off, and is
+ * never passed. The controller, which asks for the verdict in order to emit it, does not call this.
+ */
+void brunt_story_end(struct brunt_story *story);
+
+/* Reads a journal file to its end (brunt_story_end); a torn last line is ignored. */
 int brunt_story_read(const char *path, struct brunt_story **ret, struct brunt_error *err);
 
 /*
  * The verdict so far, and why: reasons is an array of strings, the weightiest first (new reference). Pure function of
  * the events, by the rules of docs: residue > error > aborted > stopped > failed > inconclusive > passed; refused,
  * unsteady and unable only before the first apply. A run without steady state after, or whose events just end
- * (the controller was killed), is never passed.
+ * (the controller was killed), is never passed. Ask after the event `phase: end`: until then nothing is passed.
+ * Where a verdict event was fed that is weightier than what the other events say, it counts.
  */
 enum brunt_verdict brunt_story_verdict(const struct brunt_story *story, int *ret_exit, json_t **ret_reasons);
 
@@ -58,7 +65,10 @@ void brunt_story_print(const struct brunt_story *story, FILE *out, bool colour, 
 /* The same as one document with stable keys (`--output=json`, --result); new reference. */
 json_t *brunt_story_document(const struct brunt_story *story);
 
-/* The live view: one screen of at most rows x columns, drawn with ANSI at the cursor's home. now: CLOCK_BOOTTIME ns. */
+/*
+ * The live view: one screen of at most rows x columns, drawn with ANSI at the cursor's home. now: CLOCK_BOOTTIME ns.
+ * Here and in the summary: UTF-8 when the locale (LC_CTYPE, as set by setlocale) is, else ASCII.
+ */
 void brunt_story_draw(const struct brunt_story *story, FILE *out, unsigned rows, unsigned columns, bool colour, uint64_t now);
 
 /* One plain line for an event, with a time stamp, or nothing when it is not worth one. */

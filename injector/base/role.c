@@ -36,9 +36,9 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 	[BRUNT_ROLE_CONTROLLER] = {
 		.name = "controller",
 		.user = BRUNT_USER_CALLER,
-		.descriptors = "sockets to the other roles, pidfds of them, output of services, connections of SLIs",
+		.descriptors = "sockets to the other roles, output of services, connections of SLIs, stderr",
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD | BRUNT_FD_EVENT | BRUNT_FD_PIPE |
-				    BRUNT_FD_NETWORK,
+				    BRUNT_FD_NETWORK | BRUNT_FD_STDIO,
 		.death = "the holder reverts everything at EOF, the recoverer writes the result, the launcher ends",
 	},
 	[BRUNT_ROLE_HOLDER] = {
