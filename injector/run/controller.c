@@ -74,18 +74,25 @@ void controller_stop(struct controller *ctl, enum stop_cause cause, const char *
 	controller_emit_fields(ctl, "abort", 0, fields);
 }
 
-void controller_stop_code(struct controller *ctl, int code, const char *what, const char *why)
+enum stop_cause controller_cause(const struct controller *ctl, int code)
 {
-	enum stop_cause cause = STOP_ERROR;
-
-	if (!ctl->first_applied) {
-		if (code == -EEXIST || code == -EDQUOT)
-			cause = STOP_REFUSED;
-		else if (code == -ESRCH || code == -ENOTSUP || code == -EPERM || code == -EACCES || code == -E2BIG ||
-			 code == -ENODEV || code == -ENOENT)
-			cause = STOP_UNABLE;
+	if (ctl->first_applied)
+		return STOP_ERROR;
+	switch (code) {
+	case -EEXIST:
+	case -EDQUOT:
+		return STOP_REFUSED;
+	case -ESRCH:
+	case -ENOTSUP:
+	case -EPERM:
+	case -EACCES:
+	case -E2BIG:
+	case -ENODEV:
+	case -ENOENT:
+		return STOP_UNABLE;
+	default:
+		return STOP_ERROR;
 	}
-	controller_stop(ctl, cause, "%s%s%s", what ? what : "", what ? ": " : "", why);
 }
 
 /* ---- what comes from outside ---- */
@@ -170,7 +177,7 @@ static void preflight(struct controller *ctl)
 	if (!ctl->prepared)
 		controller_stop(ctl, STOP_ERROR, "the holder did not get ready");
 	else if (ctl->prepared_code)
-		controller_stop_code(ctl, ctl->prepared_code, NULL, ctl->prepared_text);
+		controller_stop(ctl, controller_cause(ctl, ctl->prepared_code), "%s", ctl->prepared_text);
 }
 
 static bool can_start(const struct controller *ctl, const struct brunt_service *service)

@@ -182,8 +182,8 @@ void controller_step_reverted(struct controller *ctl, uint32_t step, const struc
 /* Stops the run for a reason, unless a weightier one is known; reverts at once. */
 void controller_stop(struct controller *ctl, enum stop_cause cause, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Stop for a failure of prepare or apply, by its errno: refused, unable or error. */
-void controller_stop_code(struct controller *ctl, int code, const char *what, const char *why);
+/* What a failure of prepare or apply means, by its errno: refused, unable or error; after the first apply, error. */
+enum stop_cause controller_cause(const struct controller *ctl, int code);
 /* One turn of the loop: until something happens, or CLOCK_BOOTTIME reaches until (0: any event). */
 void controller_turn(struct controller *ctl, uint64_t until);
 /* The whole life after the fork; returns the exit status. */

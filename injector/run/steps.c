@@ -71,10 +71,11 @@ void controller_step_applied(struct controller *ctl, uint32_t index, const struc
 	char mechanism[128] = "";
 
 	if (report->code) {
-		bool refused = report->code == -EDQUOT || report->code == -EEXIST;
+		enum stop_cause cause = controller_cause(ctl, report->code);
 
-		end(ctl, step, refused ? "refused" : "error", report->text);
-		controller_stop_code(ctl, report->code, step->name, report->text);
+		end(ctl, step, cause == STOP_REFUSED ? "refused" : cause == STOP_UNABLE ? "skipped" : "error",
+		    report->text);
+		controller_stop(ctl, cause, "%s: %s", step->name, report->text);
 		return;
 	}
 	run->applied = true;

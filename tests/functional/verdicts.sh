@@ -70,7 +70,7 @@ plan unable "\"targets\": { \"none\": { \"process\": { \"name\": \"no-such-proce
 verdict unable 9 'no-such-process'
 
 plan invalid "$web, \"method\": [ { \"fault\": \"packet.dorp\", \"on\": \"web\" } ]"
-verdict invalid 2 "did you mean 'packet.drop'"
+verdict invalid 2 "no fault is called 'packet.dorp'.*packet.drop"
 
 plan interrupted "$web, $steady, \"method\": [ { \"name\": \"cut\", \"fault\": \"packet.drop\", \"on\": \"web\", \"hold\": \"30s\" } ]"
 for signal in INT:130 TERM:143; do
@@ -116,7 +116,7 @@ like "$(awk '/^State/' "/proc/$sleeper/status")" 'S \(sleeping' 'and the process
 kill "$sleeper"
 
 # Without privilege: which capability, for which step.
-run as_user "$BRUNT" run --plain "$WORK/passed.json"
+run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env HOME="$WORK" XDG_STATE_HOME="$WORK/user" "$BRUNT" run --plain "$WORK/passed.json"
 is "$status" 9 'an ordinary user is unable'
 like "$out$err" 'CAP_(BPF|NET_ADMIN)' 'and is told the missing capability'
 like "$out$err" 'lossy' 'and for which step'
