@@ -108,7 +108,7 @@ static int compare_int(const void *a, const void *b)
 /* Closes everything but keep, and sees to it that 0, 1 and 2 are something. */
 static int keep_only(const int *keep, size_t keep_count, struct brunt_error *err)
 {
-	int sorted[KEEP_MAX];
+	int sorted[KEEP_MAX] = { 0 };
 	unsigned first = 0;
 
 	if (keep_count > KEEP_MAX)

@@ -281,7 +281,7 @@ enum brunt_verdict brunt_story_verdict(const struct brunt_story *story, int *ret
 	if (!any_above(&findings, BRUNT_PASSED))
 		verdict_find_praise(story, &findings);
 	for (unsigned i = 0; i < VERDICT_COUNT; i++) {
-		if (findings.found[i] && i < worst)
+		if (i < worst && findings.found[i])
 			worst = i;
 		if (findings.texts[i])
 			(void)json_array_extend(reasons, findings.texts[i]);

@@ -17,7 +17,6 @@
 #define COMMANDS_MAX 8
 #define ROUNDS_MAX 1000
 
-extern char **environ;
 
 static double now_us(void)
 {

@@ -253,7 +253,7 @@ static bool naive(const struct brunt_sample *samples, size_t count, enum brunt_o
 {
 	static const unsigned q[] = { [BRUNT_OF_P50] = 500, [BRUNT_OF_P90] = 900,  [BRUNT_OF_P95] = 950,
 				      [BRUNT_OF_P99] = 990, [BRUNT_OF_P999] = 999, [BRUNT_OF_COUNT] = 0 };
-	double values[400], sum = 0, last = 0;
+	double values[400] = { 0 }, sum = 0, last = 0;
 	size_t n = 0, good = 0, judged = 0, all = 0;
 
 	for (size_t i = 0; i < count; i++) {

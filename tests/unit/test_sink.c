@@ -41,6 +41,7 @@ static char *read_all(int fd, size_t *ret_size)
 	while ((n = read(fd, text + size, room - size - 1)) > 0) {
 		size += (size_t)n;
 		if (room - size < 65536)
+			/* cppcheck-suppress memleakOnRealloc; a test without memory has failed anyway */
 			text = realloc(text, room *= 2);
 	}
 	text[size] = '\0';
