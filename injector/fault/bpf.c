@@ -57,8 +57,10 @@ static int keep_reason(enum libbpf_print_level level, const char *format, va_lis
 static int fail_load(int code, const char *what, struct brunt_error *err)
 {
 	if (code == EPERM || code == EACCES)
-		return brunt_fail(err, EPERM,
-				  "BPF is not permitted here (%s): needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, run as root", what);
+		return brunt_fail(
+			err, EPERM,
+			"BPF is not permitted here (%s): needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, run as root",
+			what);
 	if (code == ENOMEM)
 		return brunt_fail(err, ENOMEM, "no memory for %s; a small RLIMIT_MEMLOCK does this before Linux 5.11",
 				  what);
