@@ -132,9 +132,7 @@ static int unknown(const char *name)
 {
 	char text[256];
 
-	for (size_t i = 0; i < BRUNT_COUNT(names) - 1 && brunt_injectors[i]; i++)
-		names[i] = brunt_injectors[i]->name;
-	fprintf(stderr, "brunt faults: %s\n", brunt_plan_unknown_text("fault", name, names, text, sizeof(text)));
+	fprintf(stderr, "brunt faults: %s\n", brunt_fault_unknown_text(name, text, sizeof(text)));
 	return 2;
 }
 

@@ -112,13 +112,9 @@ static const struct brunt_injector *find_fault(struct brunt_loader *loader, json
 	const struct brunt_injector *injector = name ? brunt_injector_find(name) : NULL;
 	char text[256];
 
-	if (injector || !name)
-		return injector;
-	for (; count < BRUNT_COUNT(names) - 1 && brunt_injectors[count]; count++)
-		names[count] = brunt_injectors[count]->name;
-	names[count] = NULL;
-	tell(loader, pointer, "fault", false, "%s", brunt_plan_unknown_text("fault", name, names, text, sizeof(text)));
-	return NULL;
+	if (!injector && name)
+		tell(loader, pointer, "fault", false, "%s", brunt_fault_unknown_text(name, text, sizeof(text)));
+	return injector;
 }
 
 /*
