@@ -322,9 +322,10 @@ static int read_value(const struct brunt_source *source, const struct brunt_tran
 	*ret_why = transfer->body_full ? "body is larger than 1 MiB" : "body is not JSON";
 	if (!pointer || transfer->body_full || !transfer->body)
 		return -EINVAL;
-	root = value = json_loadb(transfer->body, transfer->body_size, JSON_DECODE_ANY, NULL);
+	root = json_loadb(transfer->body, transfer->body_size, JSON_DECODE_ANY, NULL);
 	if (!root)
 		return -EINVAL;
+	value = root;
 	for (char *token = *pointer == '/' ? pointer + 1 : NULL, *next; token && value; token = next) {
 		next = next_token(token);
 		value = element(value, token);
