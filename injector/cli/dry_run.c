@@ -103,6 +103,32 @@ static void make_row(const struct brunt_step *step, const struct brunt_preview *
 		other_row(step, row);
 }
 
+/* The parameters that make this fault what it is: those that are not as by default. */
+static void print_parameters(const struct brunt_step *step)
+{
+	const struct brunt_table *table = step->fault.injector->table;
+	BRUNT_AUTO_FREE void *defaults = calloc(1, table->size);
+	BRUNT_AUTO_ARENA struct brunt_arena *arena = NULL;
+	const char *separator = "                       ";
+	struct brunt_error err = { 0 };
+
+	if (!defaults || brunt_arena_new(&arena) || brunt_param_defaults(table, defaults, arena, &err))
+		return;
+	for (const struct brunt_param *param = table->params; param->type != BRUNT_T_END; param++) {
+		char value[256], usual[256];
+
+		if (!param->key)
+			continue;
+		(void)brunt_param_print(param, step->fault.params, value, sizeof(value));
+		if (!strcmp(value, brunt_param_print(param, defaults, usual, sizeof(usual))))
+			continue;
+		printf("%s%s %s", separator, param->key, value);
+		separator = " · ";
+	}
+	if (separator[1] != ' ')
+		printf("\n");
+}
+
 static void print_steps(const struct brunt_plan *plan, const struct brunt_preview *previews)
 {
 	printf("  %3s %-15s %-*s %-8s %-*s %s\n", "", "step", TARGET_WIDTH, "target", "share", MECHANISM_WIDTH, "mechanism",
@@ -113,6 +139,8 @@ static void print_steps(const struct brunt_plan *plan, const struct brunt_previe
 		make_row(plan->steps[i], &previews[i], &row);
 		printf("  %3u %-15s %-*s %-8s %-*s %s\n", i + 1, plan->steps[i]->name, TARGET_WIDTH, row.target,
 		       row.share, MECHANISM_WIDTH, row.mechanism, row.undone);
+		if (plan->steps[i]->kind == BRUNT_STEP_FAULT)
+			print_parameters(plan->steps[i]);
 	}
 }
 

@@ -118,7 +118,7 @@ static void drop_describe(const struct brunt_fault *fault, const struct brunt_vi
 
 	(void)fault;
 	if (!victims || !victims->matched) {
-		(void)snprintf(buf, size, "BPF programs, by links");
+		(void)snprintf(buf, size, "cgroup_skb programs");
 		return;
 	}
 	if (victims->items[0].kind == BRUNT_TARGET_INTERFACE) {
