@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 static void only(uint64_t capabilities)
@@ -38,6 +39,8 @@ static struct brunt_item start_victim(void)
 
 		if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 			_exit(1);
+		/* as after an exec: then its files in /proc belong to that user, not to root */
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		(void)lab_udp(AF_INET, &own);
 		(void)!write(ready[1], "x", 1);
 		for (;;)
