@@ -48,7 +48,8 @@ processes() {
 		else
 			case $comm in brunt*) ;; *) continue ;; esac
 		fi
-		echo "$pid $comm $(awk '/^State:/ { print $2 }' "$dir/status" 2>/dev/null)"
+		# Running or asleep changes by itself; stopped, traced and dead do not.
+		echo "$pid $comm $(awk '/^State:/ && $2 ~ /[TtZX]/ { print $2 }' "$dir/status" 2>/dev/null)"
 	done
 }
 
