@@ -209,16 +209,17 @@ static bool is_locked(int fd)
 int ledger_read_open(int fd, const char *path, struct brunt_ledger_view *ret, struct brunt_error *err)
 {
 	BRUNT_CLEANUP(cleanup_view) struct brunt_ledger_view view = { 0 };
-	BRUNT_AUTO_FREE char *data = malloc(BRUNT_LEDGER_SIZE);
+	BRUNT_AUTO_FREE char *data = NULL;
 	char boot[sizeof(view.head.boot)] = "";
 	struct stat st;
 	ssize_t size;
 	int r;
 
-	if (!data)
-		return brunt_fail(err, ENOMEM, "out of memory");
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
 		return brunt_fail(err, EBADMSG, "'%s' is not a ledger", path);
+	data = malloc(BRUNT_LEDGER_SIZE);
+	if (!data)
+		return brunt_fail(err, ENOMEM, "out of memory");
 	/* Before its content: a holder that ends now leaves a ledger that says so. */
 	view.live = is_locked(fd);
 	size = read_all(fd, data, BRUNT_LEDGER_SIZE);

@@ -182,8 +182,8 @@ int recover_ledger(const char *path, unsigned what, size_t *ret_undone, struct b
 		r = undo_faults(fd, &view, &undone, err);
 	if (ret_undone)
 		*ret_undone = undone;
-	if (what & RECOVER_PATHS)
-		r = remove_paths(&view, err) ?: r;
+	if (what & RECOVER_PATHS && remove_paths(&view, err))
+		r = -EBUSY;
 	if (!r && what & RECOVER_PATHS && (what & RECOVER_FAULTS || all_undone(&view)) && unlink(path) &&
 	    errno != ENOENT)
 		r = brunt_fail(err, errno, "cannot remove '%s': %s", path, strerror(errno));

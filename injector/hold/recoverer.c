@@ -192,9 +192,11 @@ static int clear_away(struct recoverer *recoverer)
 		snprintf(cgroup, sizeof(cgroup), "%s%s", setup->cgroup_mount, setup->run_cgroup);
 		r = remove_cgroup(cgroup, setup->shared->run, NULL);
 	}
-	if (setup->run_dir[0])
-		r = remove_folder(setup->run_dir, setup->shared->run, NULL) ?: r;
-	return recover(recoverer, RECOVER_FAULTS | RECOVER_PATHS) ?: r;
+	if (setup->run_dir[0] && remove_folder(setup->run_dir, setup->shared->run, NULL))
+		r = -EBUSY;
+	if (recover(recoverer, RECOVER_FAULTS | RECOVER_PATHS))
+		r = -EBUSY;
+	return r;
 }
 
 int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int holder_socket)

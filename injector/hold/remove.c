@@ -153,8 +153,8 @@ static int remove_cgroups_below(int dir, unsigned depth)
 		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
 		below = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (below >= 0)
-			result = remove_cgroups_below(below, depth + 1) ?: result;
+		if (below >= 0 && remove_cgroups_below(below, depth + 1))
+			result = -EBUSY;
 		if (unlinkat(dir, entry->d_name, AT_REMOVEDIR) && errno != ENOENT)
 			result = -errno;
 	}

@@ -101,6 +101,29 @@ static void draw_title(struct view *view)
 	end(view);
 }
 
+/* How many of the steady state's conditions hold, in the phases that wait for them; and how long they still may. */
+static void add_steady(struct view *view)
+{
+	const struct brunt_story *story = view->story;
+	uint64_t limit = 0, waited = elapsed(story->entered_at[story->phase], view->now);
+	unsigned count = 0, hold = 0;
+	char left[64];
+
+	for (size_t i = 0; i < story->condition_count; i++) {
+		const struct story_condition *condition = &story->conditions[i];
+
+		if (condition->kind != BRUNT_CONDITION_STEADY)
+			continue;
+		count++;
+		hold += condition->in[story->phase].truth == BRUNT_HOLDS;
+		limit = condition->after_within > limit ? condition->after_within : limit;
+	}
+	row_print(&view->row, " · %u of %u hold", hold, count);
+	if (story->phase == STORY_AFTER && limit > waited + BRUNT_S)
+		row_print(&view->row, " · %s left",
+			  brunt_duration_print((limit - waited) / BRUNT_S * BRUNT_S, left, sizeof(left)));
+}
+
 /* The one row that says how the run stands: what must not be missed comes before what is merely going on. */
 static void draw_banner(struct view *view)
 {
@@ -136,7 +159,9 @@ static void draw_banner(struct view *view)
 		row_add(&view->row, doing[story->phase], 0);
 		if (story->held)
 			row_print(&view->row, " · %u fault%s held", story->held, story->held == 1 ? "" : "s");
-		if (story->phase <= STORY_METHOD && time_left(view) >= BRUNT_S)
+		if (story->phase == STORY_BEFORE || story->phase == STORY_AFTER)
+			add_steady(view);
+		if (story->phase == STORY_METHOD && time_left(view) >= BRUNT_S)
 			row_print(&view->row, " · %s left",
 				  brunt_duration_print(time_left(view) / BRUNT_S * BRUNT_S, left, sizeof(left)));
 	}
@@ -187,7 +212,7 @@ static void draw_step(struct view *view, size_t i)
 		row_print(&view->row, "%.0f s  ", (double)done / (double)BRUNT_S);
 		row_add(&view->row, step->applied ? words_hits(step, text, sizeof(text)) : step->kind, 0);
 	} else if (mark != WORDS_PENDING) {
-		row_add(&view->row, words_step(view->story, step, text, sizeof(text)), 0);
+		row_add(&view->row, words_step(view->story, step, true, text, sizeof(text)), 0);
 	}
 	end(view);
 }

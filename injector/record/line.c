@@ -108,7 +108,7 @@ static void say_step_end(const struct brunt_story *story, const json_t *event, s
 	char text[1024] = "", why[512];
 
 	if (step)
-		(void)words_step(story, step, text, sizeof(text));
+		(void)words_step(story, step, false, text, sizeof(text));
 	if (*text)
 		row_print(row, "step '%s' %s: %s", named(event, "step"), named(event, "outcome"), text);
 	else

@@ -156,17 +156,32 @@ static void print_steps(struct page *page, const struct brunt_story *story)
 		row_style(&page->row, ROW_PLAIN);
 		row_add(&page->row, step->parent >= 0 ? "   " : " ", 0);
 		row_add(&page->row, step->name, label_width(page) - page->row.used - 1);
-		wrap(page, label_width(page),
-		     mark == WORDS_PENDING ? "not reached" : words_step(story, step, text, sizeof(text)));
+		wrap(page, label_width(page), words_step(story, step, false, text, sizeof(text)));
 	}
 }
 
 /* ---- SLIs: before, during, after ---- */
 
+static unsigned sli_width(const struct page *page)
+{
+	return page->width < 60 ? 8 : label_width(page) - 2;
+}
+
+/* "1.33 ms" as "1.33ms", where every column counts. */
+static void squeeze(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++)
+		if (*text != ' ')
+			*to++ = *text;
+	*to = '\0';
+}
+
 static void print_statistic(struct page *page, const struct brunt_story *story, const struct story_sli *sli,
 			    const char *label, enum brunt_of of, enum brunt_dimension dimension)
 {
-	unsigned name = label_width(page) - 2, column = (page->width - name - 11) / 3;
+	unsigned name = sli_width(page), column = (page->width - name - 11) / 3;
 	unsigned from = name + 11;
 	bool any = false;
 
@@ -186,6 +201,8 @@ static void print_statistic(struct page *page, const struct brunt_story *story, 
 		    reading.count >= brunt_of_samples_needed(of)) {
 			(void)story_value(reading.value, dimension, text, sizeof(text));
 			any = true;
+			if (column < 10)
+				squeeze(text);
 		}
 		row_add(&page->row, text, column - 1);
 	}
@@ -208,15 +225,15 @@ static void print_causes(struct page *page, const struct story_sli *sli)
 		used += n > 0 ? (size_t)n : 0;
 	}
 	begin(page);
-	row_to(&page->row, label_width(page));
+	row_to(&page->row, sli_width(page) + 2);
 	row_print(&page->row, "bad");
-	wrap(page, label_width(page) + 9, text);
+	wrap(page, sli_width(page) + 11, text);
 }
 
 static void print_slis(struct page *page, const struct brunt_story *story)
 {
 	static const char *const titles[] = { "before", "during", "after" };
-	unsigned name = label_width(page) - 2, column = (page->width - name - 11) / 3;
+	unsigned name = sli_width(page), column = (page->width - name - 11) / 3;
 	bool any = false;
 
 	for (size_t i = 0; i < story->sli_count; i++)

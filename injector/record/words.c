@@ -88,6 +88,8 @@ static void say_victims(const struct brunt_story *story, const struct story_step
 
 	if (step->on)
 		say(sentence, " on %s", step->on);
+	if (!step->applied)
+		return;
 	for (size_t j = 0; !items && step->on && j < story->target_count; j++)
 		if (!strcmp(story->targets[j].name, step->on))
 			items = story->targets[j].items;
@@ -107,12 +109,15 @@ static void say_victims(const struct brunt_story *story, const struct story_step
 		say(sentence, ")");
 }
 
-static void say_fault(const struct brunt_story *story, const struct story_step *step, struct sentence *sentence)
+static void say_fault(const struct brunt_story *story, const struct story_step *step, bool brief,
+		      struct sentence *sentence)
 {
 	char text[96], asked[64];
 
-	say(sentence, "%s", step->fault ? step->fault : "fault");
-	say_victims(story, step, sentence);
+	if (!brief) {
+		say(sentence, "%s", step->fault ? step->fault : "fault");
+		say_victims(story, step, sentence);
+	}
 	if (!step->applied)
 		return;
 	if (!step->is_event && step->reverted) {
@@ -147,7 +152,8 @@ static uint64_t since(const struct brunt_story *story, const struct story_step *
 	return cause && cause->ended ? cause->ended_at : step->started_at;
 }
 
-const char *words_step(const struct brunt_story *story, const struct story_step *step, char *buf, size_t size)
+const char *words_step(const struct brunt_story *story, const struct story_step *step, bool brief, char *buf,
+		       size_t size)
 {
 	struct sentence sentence = { .buf = buf, .size = size };
 	const char *outcome = step->outcome ? step->outcome : "";
@@ -156,8 +162,12 @@ const char *words_step(const struct brunt_story *story, const struct story_step 
 	char text[64];
 
 	buf[0] = '\0';
+	if (!step->started && (!step->ended || !strcmp(outcome, "aborted"))) {
+		say(&sentence, "not reached");
+		return buf;
+	}
 	if (step->is_fault)
-		say_fault(story, step, &sentence);
+		say_fault(story, step, brief, &sentence);
 	if (step->ended && !step->is_fault && done) {
 		(void)brunt_duration_print(step->ended_at > from ? step->ended_at - from : 0, text, sizeof(text));
 		if (!strcmp(step->kind, "expect"))

@@ -9,8 +9,12 @@
 /* "20,310 packets dropped", "1 process killed". Returns buf. */
 const char *words_hits(const struct story_step *step, char *buf, size_t size);
 
-/* What a step did, asked against got, in one sentence without its name. Returns buf. */
-const char *words_step(const struct brunt_story *story, const struct story_step *step, char *buf, size_t size);
+/*
+ * What a step did, asked against got, in one sentence without its name; brief: without the fault's kind and whom it
+ * hit. Returns buf.
+ */
+const char *words_step(const struct brunt_story *story, const struct story_step *step, bool brief, char *buf,
+		       size_t size);
 
 enum words_mark { WORDS_PENDING, WORDS_RUNNING, WORDS_GOOD, WORDS_BAD, WORDS_PASSED_OVER, _WORDS_MARK_MAX };
 enum words_mark words_mark(const struct story_step *step);

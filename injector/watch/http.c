@@ -312,28 +312,41 @@ static json_t *element(json_t *value, const char *token)
 	return *token ? NULL : json_array_get(value, i);
 }
 
+/* The value that a JSON Pointer names, borrowed from root, or NULL. pointer is taken apart. */
+static json_t *find(json_t *root, char *pointer)
+{
+	json_t *value = root;
+	char *token = *pointer == '/' ? pointer + 1 : NULL;
+
+	while (token && value) {
+		char *next = next_token(token);
+
+		value = element(value, token);
+		token = next;
+	}
+	return value;
+}
+
 static int read_value(const struct brunt_source *source, const struct brunt_transfer *transfer, double *ret,
 		      const char **ret_why)
 {
-	BRUNT_AUTO_FREE char *pointer = strdup(source->sli->http->value);
-	json_t *root, *value;
+	json_t *root = NULL, *value;
+	char *pointer;
 	int r = -EINVAL;
 
 	*ret_why = transfer->body_full ? "body is larger than 1 MiB" : "body is not JSON";
-	if (!pointer || transfer->body_full || !transfer->body)
-		return -EINVAL;
-	root = value = json_loadb(transfer->body, transfer->body_size, JSON_DECODE_ANY, NULL);
+	if (transfer->body && !transfer->body_full)
+		root = json_loadb(transfer->body, transfer->body_size, JSON_DECODE_ANY, NULL);
 	if (!root)
 		return -EINVAL;
-	for (char *token = *pointer == '/' ? pointer + 1 : NULL, *next; token && value; token = next) {
-		next = next_token(token);
-		value = element(value, token);
-	}
+	pointer = strdup(source->sli->http->value);
+	value = pointer ? find(root, pointer) : NULL;
 	*ret_why = value ? "value is not a number" : "body has no such value";
 	if (json_is_number(value)) {
 		*ret = json_number_value(value) * source->sli->factor;
 		r = 0;
 	}
+	free(pointer);
 	json_decref(root);
 	return r;
 }

@@ -54,17 +54,22 @@ start() {
 	kill -STOP "$journal"
 }
 
+# It has ended, whether or not somebody waited for it.
+gone() {
+	case $(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null) in
+	'' | Z) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
 end_run() {
 	exec 9>&-
 	rm -f "$WORK/stdout"
 	kill -CONT "$@" 2>/dev/null
 	kill -CONT "$journal" 2>/dev/null
 	kill -TERM "$brunt" 2>/dev/null
-	(sleep 15; kill -KILL "$brunt" 2>/dev/null) &
-	local reaper=$!
+	within 15 gone "$brunt" || kill -KILL "$brunt"
 	wait "$brunt" 2>/dev/null
-	kill "$reaper" 2>/dev/null
-	wait "$reaper" 2>/dev/null
 }
 
 # try NAME SIGNAL ROLE...

@@ -68,6 +68,8 @@ sandbox_pids() {
 
 sandbox_end() {
 	local status=$? pid pids round mount dir
+	# A background subshell that is killed right after its fork runs this, too.
+	[ "$BASHPID" = $$ ] || exit "$status"
 	trap - EXIT
 	trap '' HUP INT TERM
 	for round in 1 2 3; do # a process that is just being forked is met in the next round

@@ -568,7 +568,12 @@ static void faults_are_reverted_one_by_one_in_any_order(void **state)
 	for (uint32_t i = 0; i < STEPS; i++)
 		assert_int_equal(brunt_held_apply(held, i, 1, &err), 0);
 	for (size_t i = 0; i < STEPS; i++) {
+		size_t from = script.count;
+
 		assert_int_equal(brunt_held_revert(held, order[i], &err), 0);
+		assert_int_equal(script.trace[from].op, DISARM);
+		assert_int_equal(strlen(order_of(VERIFY, from)), 1);
+		assert_true(first_of(VERIFY, from) < first_of(DETACH, from));
 		assert_int_equal(brunt_held_count(held), STEPS - 1 - i);
 		assert_int_equal(find_report(BRUNT_REPORT_REVERTED, order[i])->code, 0);
 	}

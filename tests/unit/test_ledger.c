@@ -165,18 +165,21 @@ static void a_run_cannot_have_two_ledgers(void **state)
 
 static void a_full_ledger_still_takes_marks(void **state)
 {
-	struct brunt_ledger *ledger = create("00000005");
+	struct brunt_ledger_head head = head_of("00000005");
+	struct brunt_ledger *ledger = NULL;
 	struct brunt_undo_record undo = undo_of(0);
 	struct brunt_ledger_view view;
 	struct brunt_error err = { 0 };
 	int count = 0, r;
 
 	(void)state;
+	head.step_count = 100;
+	assert_int_equal(brunt_ledger_create(folder, &head, &ledger, &err), 0);
 	while (!(r = brunt_ledger_intent(ledger, &undo, &err)))
 		count++;
 	assert_int_equal(r, -ENOSPC);
 	assert_true(count > 300);
-	for (uint32_t step = 0; step < 4; step++) {
+	for (uint32_t step = 0; step < 100; step++) {
 		assert_int_equal(brunt_ledger_mark(ledger, BRUNT_LEDGER_HELD, step), 0);
 		assert_int_equal(brunt_ledger_child(ledger, step, 1, 1), 0);
 		assert_int_equal(brunt_ledger_mark(ledger, BRUNT_LEDGER_UNDONE, step), 0);
