@@ -73,11 +73,11 @@ static void say_service_end(const struct brunt_story *story, const json_t *event
 		  json_is_true(json_object_get(event, "restarting")) ? "; starting it again" : "");
 }
 
+/* What services write is in the journal: a load generator's lines would bury everything else. */
 static void say_output(const struct brunt_story *story, const json_t *event, struct row *row)
 {
 	(void)story;
-	row_print(row, "%s | %s", *named(event, "service") ? named(event, "service") : named(event, "step"),
-		  named(event, "line"));
+	row_print(row, "%s | %s", named(event, "step"), named(event, "line"));
 }
 
 static void say_target(const struct brunt_story *story, const json_t *event, struct row *row)
@@ -228,7 +228,6 @@ static const struct {
 	{ "role.end", say_role_end },
 	{ "service.ready", say_ready },
 	{ "service.end", say_service_end },
-	{ "service.output", say_output },
 	{ "step.output", say_output },
 	{ "target", say_target },
 	{ "step.start", say_step_start },

@@ -417,12 +417,14 @@ int controller_service_start(struct controller *ctl, uint32_t index, struct brun
 		while (!state->ready && !state->failed && ctl->stop <= STOP_METHOD && ctl->launcher >= 0)
 			controller_turn(ctl, 0);
 	}
-	if (!state->ready)
-		return brunt_fail(err, ECHILD, "service '%s' did not get ready: %.120s", service->name,
+	if (state->ready) {
+		controller_emit(ctl, "service.ready", 0, "{s:s, s:I}", "service", service->name, "took_ns",
+				(json_int_t)(brunt_now() - state->started));
+		return 0;
+	}
+	brunt_watch_ready_cancel(ctl->watch, index);
+	return brunt_fail(err, ECHILD, "service '%s' did not get ready: %.120s", service->name,
 				  state->last_line[0] ? state->last_line : "it ended");
-	controller_emit(ctl, "service.ready", 0, "{s:s, s:I}", "service", service->name, "took_ns",
-			(json_int_t)(brunt_now() - state->started));
-	return 0;
 }
 
 void controller_services_free(struct controller *ctl)
