@@ -31,7 +31,7 @@ struct brunt_event_kind {
 
 /*
  *  name                 fields ([x]: optional)
- *  run.start            schema run plan plan_path [plan_sha256] seed pid brunt kernel user [dry] [description] [lease_ns]
+ *  run.start            schema run plan plan_path [plan_sha256] seed pid brunt kernel user [journal] [description] [lease_ns]
  *                       steps[{index name kind fault? on? hold_ns? background hits_min? noun? parent? undo?}]
  *                       slis[{index name kind dimension has_value every_ns}]
  *                       conditions[{index kind text sli? of over_ns min? max? during? dimension after_within_ns?}]

@@ -16,8 +16,7 @@
 #include "brunt/plan.h"
 #include "cli/dry_run.h"
 
-#define TARGET_WIDTH 31
-#define MECHANISM_WIDTH 23
+#define DETAIL_COLUMN 23
 
 struct row {
 	char target[256];
@@ -103,16 +102,69 @@ static void make_row(const struct brunt_step *step, const struct brunt_preview *
 		other_row(step, row);
 }
 
+/* The parameters that make this fault what it is: those that are not as by default. */
+static void print_parameters(const struct brunt_step *step)
+{
+	const struct brunt_table *table = step->fault.injector->table;
+	BRUNT_AUTO_FREE void *defaults = calloc(1, table->size);
+	BRUNT_AUTO_ARENA struct brunt_arena *arena = NULL;
+	struct brunt_error err = { 0 };
+	const char *label = "with";
+
+	if (!defaults || brunt_arena_new(&arena) || brunt_param_defaults(table, defaults, arena, &err))
+		return;
+	for (const struct brunt_param *param = table->params; param->type != BRUNT_T_END; param++) {
+		char value[256], usual[256];
+
+		if (!param->key)
+			continue;
+		(void)brunt_param_print(param, step->fault.params, value, sizeof(value));
+		if (!strcmp(value, brunt_param_print(param, defaults, usual, sizeof(usual))))
+			continue;
+		printf("%*s%-10s %s %s\n", DETAIL_COLUMN, "", label, param->key, value);
+		label = "";
+	}
+}
+
+static void print_when(const struct brunt_step *step)
+{
+	char time[32];
+
+	if (step->has_hold)
+		printf("%*s%-10s %s%s\n", DETAIL_COLUMN, "", "held", brunt_duration_print(step->hold, time, sizeof(time)),
+		       step->background ? ", in the background" : "");
+	else if (step->background)
+		printf("%*s%-10s to the end of the method, in the background\n", DETAIL_COLUMN, "", "held");
+	if (step->times > 1)
+		printf("%*s%-10s %llu times, every %s\n", DETAIL_COLUMN, "", "happens", (unsigned long long)step->times,
+		       brunt_duration_print(step->every, time, sizeof(time)));
+}
+
+static void print_fault(const struct brunt_step *step, const struct row *row)
+{
+	printf("%s\n", step->fault.injector->name);
+	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "hits", row->target);
+	if (row->share[0] != '-')
+		printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "share", row->share);
+	print_parameters(step);
+	print_when(step);
+	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "by", row->mechanism);
+	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "undone by", row->undone);
+}
+
 static void print_steps(const struct brunt_plan *plan, const struct brunt_preview *previews)
 {
-	printf("  %3s %-15s %-*s %-8s %-*s %s\n", "", "step", TARGET_WIDTH, "target", "share", MECHANISM_WIDTH, "mechanism",
-	       "undone by");
 	for (uint32_t i = 0; i < plan->step_count; i++) {
+		const struct brunt_step *step = plan->steps[i];
 		struct row row;
 
-		make_row(plan->steps[i], &previews[i], &row);
-		printf("  %3u %-15s %-*s %-8s %-*s %s\n", i + 1, plan->steps[i]->name, TARGET_WIDTH, row.target,
-		       row.share, MECHANISM_WIDTH, row.mechanism, row.undone);
+		make_row(step, &previews[i], &row);
+		printf("  %3u %-*s ", i + 1, DETAIL_COLUMN - 7, step->name);
+		if (step->kind == BRUNT_STEP_FAULT)
+			print_fault(step, &row);
+		else
+			printf("%s%s%s\n", row.mechanism, row.target[0] != '-' ? " " : "",
+			       row.target[0] != '-' ? row.target : "");
 	}
 }
 

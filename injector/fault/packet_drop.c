@@ -97,7 +97,10 @@ static const struct brunt_table drop_table = {
 
 static int drop_probe(struct brunt_error *err)
 {
-	return brunt_bpf_probe(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, err);
+	int r = brunt_bpf_probe(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, err);
+
+	/* where unprivileged BPF is allowed, cgroup_skb alone proves nothing */
+	return r ?: brunt_bpf_probe(BPF_PROG_TYPE_SCHED_CLS, 0, err);
 }
 
 static int drop_validate(const void *params, int kind, struct brunt_error *err)
@@ -118,7 +121,7 @@ static void drop_describe(const struct brunt_fault *fault, const struct brunt_vi
 
 	(void)fault;
 	if (!victims || !victims->matched) {
-		(void)snprintf(buf, size, "BPF programs, by links");
+		(void)snprintf(buf, size, "cgroup_skb programs");
 		return;
 	}
 	if (victims->items[0].kind == BRUNT_TARGET_INTERFACE) {
@@ -413,8 +416,9 @@ const struct brunt_injector brunt_fault_packet_drop = {
 	.wants = BRUNT_WANT_CGROUP | BRUNT_WANT_INTERFACE,
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER | 1 << BRUNT_TARGET_INTERFACE,
+	/* the last two for the sockets of processes of other users: pidfd_getfd(), and to list /proc/PID/fd */
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
-			UINT64_C(1) << CAP_SYS_PTRACE,
+			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH,
 	.hit_noun = "packets dropped",
 	.table = &drop_table,
 	.probe = drop_probe,

@@ -59,6 +59,9 @@ int brunt_sockets_tag(const struct brunt_process *process, int tags, uint32_t ro
 		return brunt_fail(err, ESRCH, "process %d (%s) ended", (int)process->pid, process->name);
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)process->pid);
 	dir = opendir(path);
+	if (!dir && errno == EACCES)
+		return brunt_fail(err, EPERM, "may not list the sockets of process %d (%s): needs CAP_DAC_READ_SEARCH",
+				  (int)process->pid, process->name);
 	if (!dir)
 		return brunt_fail(err, errno == ENOENT ? ESRCH : errno,
 				  "cannot list the sockets of process %d (%s): %s", (int)process->pid, process->name,
@@ -66,11 +69,14 @@ int brunt_sockets_tag(const struct brunt_process *process, int tags, uint32_t ro
 	while ((entry = readdir(dir))) {
 		char link[64];
 		ssize_t size = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
-		int r;
+		int r = 0;
 
-		if (size < 8 || strncmp(link, "socket:", 7))
+		/* unreadable links must not pass for no sockets; "." and ".." are no links (EINVAL) */
+		if (size < 0 && errno == EACCES)
+			r = -EACCES;
+		else if (size < 8 || strncmp(link, "socket:", 7))
 			continue;
-		r = tag_one(pidfd, atoi(entry->d_name), tags, round, ret_count);
+		r = r ?: tag_one(pidfd, atoi(entry->d_name), tags, round, ret_count);
 		if (r == -EPERM || r == -EACCES)
 			return brunt_fail(err, EPERM,
 					  "may not reach the sockets of process %d (%s): needs CAP_SYS_PTRACE",

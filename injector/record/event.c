@@ -27,7 +27,7 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "brunt", "string", false, "version of the program" },
 		{ "kernel", "string", false, "release of the running kernel" },
 		{ "user", "string", false, "who services and commands run as" },
-		{ "dry", "boolean", true, "true for a dry run" },
+		{ "journal", "string", true, "path of the journal itself" },
 		{ "description", "string", true, "the experiment's" },
 		{ "lease_ns", "integer", true, "how long faults outlive a controller that hangs" },
 		{ "steps", "array", false, "of objects: index, name, kind, [fault, on, hold_ns, background, hits_min, noun, parent, undo]" },

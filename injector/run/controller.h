@@ -117,6 +117,7 @@ struct controller {
 	bool prepared, reverted_all, holder_ended, launcher_ended;
 	bool guarding;			/* guardrails are watched */
 	bool residue;
+	bool journal_lost;
 	int prepared_code;
 	char prepared_text[256];
 

@@ -33,6 +33,12 @@ void controller_emit_fields(struct controller *ctl, const char *name, uint64_t a
 		return;
 	}
 	json_decref(fields);
+
+	struct brunt_error err = { 0 };
+
+	/* The catalogue is a promise to whoever reads journals; a test looks for this note. */
+	if (brunt_event_check(event, &err) && strcmp(name, "note") != 0)
+		controller_note(ctl, "bug: %s", err.msg);
 	(void)brunt_story_feed(ctl->story, event);
 
 	BRUNT_AUTO_FREE char *line = json_dumps(event, JSON_COMPACT);
@@ -45,6 +51,11 @@ void controller_emit_fields(struct controller *ctl, const char *name, uint64_t a
 		brunt_sink_write(ctl->journal, line, strlen(line), important(name));
 	if (ctl->screen)
 		brunt_sink_write(ctl->screen, line, strlen(line), important(name));
+	/* A run that nobody can read about later is no experiment. Without a screen it goes on: it may be a closed pipe. */
+	if (ctl->journal && brunt_sink_broken(ctl->journal) && !ctl->journal_lost) {
+		ctl->journal_lost = true;
+		controller_stop(ctl, STOP_ERROR, "the journal's writer died");
+	}
 }
 
 void controller_emit(struct controller *ctl, const char *name, uint64_t at, const char *format, ...)

@@ -57,6 +57,8 @@ processes() {
 		else
 			case $comm in brunt*) ;; *) continue ;; esac
 		fi
+		# Running or asleep changes by itself; stopped, traced and dead do not.
+		case $state in [TtZX]) ;; *) state= ;; esac
 		echo "$pid $comm $state"
 	done
 }

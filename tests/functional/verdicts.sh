@@ -121,6 +121,8 @@ is "$status" 9 'an ordinary user is unable'
 like "$out$err" 'CAP_(BPF|NET_ADMIN)' 'and is told the missing capability'
 like "$out$err" 'lossy' 'and for which step'
 
+unlike "$(cat "$XDG_STATE_HOME"/brunt/*.jsonl)" '"bug: ' 'every event of every run is as the catalogue says'
+
 run brunt run --dry-run "$WORK/passed.json"
 is "$status" 0 'a dry run works'
 like "$out" 'Nothing was touched' 'and says so'

@@ -439,6 +439,48 @@ static void packets_at_an_interface_are_lost(void **unused)
 	lab_assert_nothing_left();
 }
 
+static bool pretend_no_tcx;
+bool __real_brunt_bpf_has_tcx(int program);
+bool __wrap_brunt_bpf_has_tcx(int program);
+bool __wrap_brunt_bpf_has_tcx(int program)
+{
+	return !pretend_no_tcx && __real_brunt_bpf_has_tcx(program);
+}
+
+static void before_linux_6_6_an_interface_is_hit_through_the_root_cgroup(void **unused)
+{
+	struct brunt_item item = { .kind = BRUNT_TARGET_INTERFACE, .name = "lo", .picked = true };
+	struct sockaddr_storage to;
+	struct drop_params params;
+	struct brunt_endpoint endpoint;
+	struct lab_fault f = { .params = &params };
+	int tx, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	item.interface_index = if_nametoindex("lo");
+	open_pair(AF_INET, &tx, &rx, &to);
+	/* the root cgroup is everybody's: only this test's own port is hit */
+	endpoint = lab_endpoint(4, &((struct sockaddr_in *)&to)->sin_addr, 32, lab_port(&to));
+	params = defaults();
+	params.direction = EGRESS;
+	params.to = (struct brunt_list){ &endpoint, 1 };
+	pretend_no_tcx = true;
+	lab_load(&f, "packet.drop");
+	pretend_no_tcx = false;
+	lab_hold(&f, item, LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
+	assert_int_equal(lab_poll(&f).hit, 50);
+	lab_release(&f);
+	item.interface_index += 1000;
+	lab_hold(&f, item, LAB_LEASE);
+	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
+	lab_release(&f);
+	lab_unload(&f);
+	close_pair(tx, rx);
+	lab_assert_nothing_left();
+}
+
 static void a_cgroup_that_is_removed_is_reported(void **unused)
 {
 	struct drop_params params;
@@ -596,6 +638,7 @@ int main(void)
 		cmocka_unit_test(a_neighbour_in_the_same_cgroup_is_not_hit),
 		cmocka_unit_test(a_new_socket_of_the_process_is_hit),
 		cmocka_unit_test(packets_at_an_interface_are_lost),
+		cmocka_unit_test(before_linux_6_6_an_interface_is_hit_through_the_root_cgroup),
 		cmocka_unit_test(a_cgroup_that_is_removed_is_reported),
 		cmocka_unit_test(killing_the_holder_brings_traffic_back),
 		cmocka_unit_test(somebody_elses_program_on_the_same_cgroup_stays),
