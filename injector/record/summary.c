@@ -341,6 +341,8 @@ void brunt_story_print(const struct brunt_story *story, FILE *out, bool colour, 
 			       (long long)json_integer_value(json_object_get(story->start, "seed")), story->run);
 		labelled(&page, "run", ROW_PLAIN, text);
 	}
+	if (story->start && *story_text(story->start, "journal"))
+		labelled(&page, "journal", ROW_PLAIN, story_text(story->start, "journal"));
 	/* Last, so that it stands right above the prompt. */
 	json_array_foreach (reasons, i, reason)
 		labelled(&page, i ? "" : brunt_verdict_name(verdict), i ? ROW_PLAIN : verdict_style(verdict),
