@@ -189,7 +189,9 @@ static void read_wall(const char *text, int64_t *ret_ns, int *ret_zone)
 		return;
 	if (sscanf(rest + used, "%c%2d:%2d", &sign, &hours, &minutes) == 3 && (sign == '+' || sign == '-'))
 		*ret_zone = (hours * 60 + minutes) * (sign == '-' ? -60 : 60);
-	*ret_ns = ((int64_t)timegm(&tm) - *ret_zone) * (int64_t)BRUNT_S + micros * 1000;
+	/* Within what 64 bits of nanoseconds can hold. */
+	if (tm.tm_year >= 0 && tm.tm_year < 300)
+		*ret_ns = ((int64_t)timegm(&tm) - *ret_zone) * (int64_t)BRUNT_S + micros * 1000;
 }
 
 /* Room for all members of an array of the event; *ret_count is only set with it. */
