@@ -116,7 +116,7 @@ like "$(awk '/^State/' "/proc/$sleeper/status")" 'S \(sleeping' 'and the process
 kill "$sleeper"
 
 # Without privilege: which capability, for which step.
-run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env HOME="$WORK" XDG_STATE_HOME="$WORK/user" "$BRUNT" run --plain "$WORK/passed.json"
+run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env HOME="$WORK" XDG_STATE_HOME="$WORK/user" "$(user_brunt)" run --plain "$WORK/passed.json"
 is "$status" 9 'an ordinary user is unable'
 like "$out$err" 'CAP_(BPF|NET_ADMIN)' 'and is told the missing capability'
 like "$out$err" 'lossy' 'and for which step'
