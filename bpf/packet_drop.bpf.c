@@ -185,6 +185,18 @@ static __always_inline bool is_our_interface(__u32 index)
 }
 
 /* Armed already. The cheap questions first. */
+/*
+ * Kernels before 6.3 lose the bound of a register that was spilled to the stack, and the compiler drops a mask that
+ * seems to do nothing: hidden from it, the mask stays and they see it.
+ */
+static __always_inline __u64 chance_index(__u32 segments)
+{
+	__u64 index = segments < BRUNT_DROP_SEGMENTS ? segments : BRUNT_DROP_SEGMENTS - 1;
+
+	asm volatile("" : "+r"(index));
+	return index & (BRUNT_DROP_SEGMENTS - 1);
+}
+
 static __always_inline bool decide(struct __sk_buff *skb, bool egress)
 {
 	struct brunt_counters *counters;
@@ -204,8 +216,7 @@ static __always_inline bool decide(struct __sk_buff *skb, bool egress)
 	if (!brunt_lease_alive(&control.base))
 		return false;
 	brunt_count(&counters->matched, segments);
-	if (brunt_random(counters) >=
-	    control.chance[segments < BRUNT_DROP_SEGMENTS ? segments : BRUNT_DROP_SEGMENTS - 1])
+	if (brunt_random(counters) >= control.chance[chance_index(segments)])
 		return false;
 	brunt_count(&counters->hit, segments);
 	return true;

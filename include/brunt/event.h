@@ -26,13 +26,14 @@ struct brunt_event_field {
 struct brunt_event_kind {
 	const char *name;
 	const char *help;
-	struct brunt_event_field fields[20];	/* ends with { 0 } */
+	struct brunt_event_field fields[24];	/* ends with { 0 } */
 };
 
 /*
  *  name                 fields ([x]: optional)
- *  run.start            schema run plan plan_path [plan_sha256] seed pid brunt kernel user [journal] [description] [lease_ns]
- *                       steps[{index name kind fault? on? hold_ns? background hits_min? noun? parent? undo?}]
+ *  run.start            schema run plan plan_path [journal] [plan_sha256] seed pid brunt kernel user [dry] [description]
+ *                       [lease_ns]
+ *                       steps[{index name kind fault? on? hold_ns? background hits_min? noun? parent? undo? since?}]
  *                       slis[{index name kind dimension has_value every_ns}]
  *                       conditions[{index kind text sli? of over_ns min? max? during? dimension after_within_ns?}]
  *                       services[{index name}] targets[{index name}] blast_radius{victims share_ratio duration_ns}
@@ -54,7 +55,7 @@ struct brunt_event_kind {
  *  condition            condition truth(holds | broken | unknown) [value] count bad phase [during]
  *  guardrail            condition [value] sample_ns why      (a breach: the run aborts)
  *  abort                cause(guardrail | signal | error | lease | controller | refused | unable | unsteady) why [signal]
- *  reverted             clean [faults] took_ns [since_ns]    (all faults gone; since_ns: of the breaching sample, when a guardrail did it)
+ *  reverted             clean [faults] took_ns [since_ns]    (all faults gone; since_ns: of the breaching sample)
  *  step.output          step line
  *  finally              index name status [why]
  *  note                 text                                  (warnings: a role died, output dropped)

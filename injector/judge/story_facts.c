@@ -83,12 +83,17 @@ double story_condition_distance(const struct story_condition *condition, double 
 
 const char *story_clock(const struct brunt_story *story, uint64_t at, char *buf, size_t size)
 {
-	int64_t ns = story->wall + ((int64_t)at - (int64_t)story->started_at);
-	time_t seconds = (time_t)(ns / (int64_t)BRUNT_S) + story->zone;
+	int64_t ns;
 	struct tm tm = { 0 };
 
-	if (!gmtime_r(&seconds, &tm))
-		memset(&tm, 0, sizeof(tm));
+	/* Times that no clock has shown: a journal may hold anything. */
+	if (__builtin_add_overflow(story->wall, (int64_t)(at - story->started_at), &ns) || ns < 0) {
+		(void)snprintf(buf, size, "--:--:--.---");
+		return buf;
+	}
+	time_t seconds = (time_t)(ns / (int64_t)BRUNT_S) + story->zone;
+
+	(void)gmtime_r(&seconds, &tm);
 	(void)snprintf(buf, size, "%02d:%02d:%02d.%03d", tm.tm_hour, tm.tm_min, tm.tm_sec,
 		       (int)(ns % (int64_t)BRUNT_S / (int64_t)BRUNT_MS));
 	return buf;

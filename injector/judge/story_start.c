@@ -67,6 +67,8 @@ void brunt_story_free(struct brunt_story *story)
 	free(story->slis);
 	free(story->conditions);
 	free(story->targets);
+	for (size_t i = 0; i < story->service_count; i++)
+		free(story->services[i].last_line);
 	free(story->services);
 	free(story->finally);
 	json_decref(story->aborts);
@@ -189,7 +191,9 @@ static void read_wall(const char *text, int64_t *ret_ns, int *ret_zone)
 		return;
 	if (sscanf(rest + used, "%c%2d:%2d", &sign, &hours, &minutes) == 3 && (sign == '+' || sign == '-'))
 		*ret_zone = (hours * 60 + minutes) * (sign == '-' ? -60 : 60);
-	*ret_ns = ((int64_t)timegm(&tm) - *ret_zone) * (int64_t)BRUNT_S + micros * 1000;
+	/* Within what 64 bits of nanoseconds can hold. */
+	if (tm.tm_year >= 0 && tm.tm_year < 300)
+		*ret_ns = ((int64_t)timegm(&tm) - *ret_zone) * (int64_t)BRUNT_S + micros * 1000;
 }
 
 /* Room for all members of an array of the event; *ret_count is only set with it. */

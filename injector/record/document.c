@@ -272,8 +272,8 @@ json_t *brunt_story_document(const struct brunt_story *story)
 	set_text(document, "run", story->run);
 	set_text(document, "plan", story->plan);
 	if (story->start) {
-		static const char *const copied[] = { "plan_path", "plan_sha256", "description", "seed",
-						      "brunt",	   "kernel",	  "user" };
+		static const char *const copied[] = { "plan_path", "journal", "plan_sha256", "description",
+						      "seed",	   "brunt",   "kernel",	     "user" };
 
 		for (size_t i = 0; i < BRUNT_COUNT(copied); i++) {
 			json_t *value = json_object_get(story->start, copied[i]);

@@ -107,9 +107,9 @@ static void say_step_end(const struct brunt_story *story, const json_t *event, s
 	const struct story_step *step = story_step_find(story, named(event, "step"));
 	char text[1024] = "", why[512];
 
-	if (step)
+	if (step && *named(event, "why") == '\0')
 		(void)words_step(story, step, false, text, sizeof(text));
-	if (*text)
+	if (*text && strcmp(text, named(event, "outcome")) != 0)
 		row_print(row, "step '%s' %s: %s", named(event, "step"), named(event, "outcome"), text);
 	else
 		row_print(row, "step '%s' %s%s", named(event, "step"), named(event, "outcome"),

@@ -236,6 +236,9 @@ int brunt_screen_main(int pipe, int out, int in, int keys, enum brunt_output out
 	screen.terminal = isatty(out);
 	screen.live =
 		live && output == BRUNT_OUTPUT_TEXT && screen.terminal && term && *term && strcmp(term, "dumb") != 0;
+	/* In the background it would paint over what the user does meanwhile. */
+	if (tcgetpgrp(out) >= 0 && tcgetpgrp(out) != getpgrp())
+		screen.live = false;
 	screen.colour = colour && screen.terminal;
 	screen.out = fdopen(out, "w");
 	screen.buf = malloc(screen.size);

@@ -9,6 +9,7 @@
 
 #include "brunt/memory.h"
 #include "judge/story.h"
+#include "judge/verdict.h"
 #include "record/row.h"
 #include "record/words.h"
 
@@ -319,6 +320,20 @@ static void print_clean(struct page *page, const struct brunt_story *story, enum
 	}
 }
 
+static void print_finally(struct page *page, const struct brunt_story *story)
+{
+	char status[64], text[320];
+
+	for (size_t i = 0; i < story->finally_count; i++) {
+		const struct story_finally *finally = &story->finally[i];
+
+		(void)snprintf(text, sizeof(text), "%s %s%s%s", finally->name ? finally->name : "?",
+			       verdict_status(finally->status, status, sizeof(status)), finally->why ? ": " : "",
+			       finally->why ? finally->why : "");
+		labelled(page, i ? "" : "finally", finally->status ? ROW_BAD : ROW_PLAIN, text);
+	}
+}
+
 void brunt_story_print(const struct brunt_story *story, FILE *out, bool colour, unsigned width)
 {
 	struct page page = { .out = out, .utf8 = row_utf8(), .colour = colour, .width = width < 40 ? 40 : width };
@@ -334,6 +349,7 @@ void brunt_story_print(const struct brunt_story *story, FILE *out, bool colour, 
 	print_breach(&page, story);
 	print_recovery(&page, story);
 	print_clean(&page, story, verdict);
+	print_finally(&page, story);
 	json_array_foreach (story->notes, i, reason)
 		labelled(&page, i ? "" : "note", ROW_WARN, json_string_value(reason));
 	if (story->run) {
@@ -341,6 +357,8 @@ void brunt_story_print(const struct brunt_story *story, FILE *out, bool colour, 
 			       (long long)json_integer_value(json_object_get(story->start, "seed")), story->run);
 		labelled(&page, "run", ROW_PLAIN, text);
 	}
+	if (story->start && *story_text(story->start, "journal"))
+		labelled(&page, "journal", ROW_PLAIN, story_text(story->start, "journal"));
 	/* Last, so that it stands right above the prompt. */
 	json_array_foreach (reasons, i, reason)
 		labelled(&page, i ? "" : brunt_verdict_name(verdict), i ? ROW_PLAIN : verdict_style(verdict),

@@ -22,6 +22,8 @@ enum words_mark words_mark(const struct story_step *step)
 		return WORDS_PASSED_OVER;
 	if (step->reverted && !step->clean)
 		return WORDS_BAD;
+	if (step->is_fault && step->hit < step->hits_min)
+		return WORDS_BAD;
 	return !strcmp(outcome, "done") || !strcmp(outcome, "held") ? WORDS_GOOD : WORDS_BAD;
 }
 

@@ -445,6 +445,9 @@ static int tell_verdict(struct controller *ctl)
 	json_t *reasons = NULL;
 	int status;
 
+	if (brunt_sink_dropped(ctl->journal))
+		controller_note(ctl, "the journal lacks %llu lines: its writer was too slow",
+				(unsigned long long)brunt_sink_dropped(ctl->journal));
 	controller_phase(ctl, "end");
 
 	enum brunt_verdict verdict = brunt_story_verdict(ctl->story, &status, &reasons);

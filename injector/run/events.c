@@ -113,6 +113,8 @@ static json_t *tell_step(const struct brunt_step *step)
 		set(told, "hold_ns", json_integer((json_int_t)step->hold));
 	if (step->observe)
 		set(told, "hold_ns", json_integer((json_int_t)step->observe));
+	if (step->since_step)
+		set(told, "since", json_string(step->since_step->name));
 	if (step->parent)
 		set(told, "parent", json_integer((json_int_t)step->parent->index));
 	return told;

@@ -95,6 +95,17 @@ static void on_alive(struct controller *ctl, const struct brunt_report *report)
 	}
 }
 
+/* A target that ended is what the experiment is about; a link that was taken away is not. */
+static void on_lost(struct controller *ctl, const struct brunt_report *report)
+{
+	if (report->index < ctl->plan->step_count)
+		controller_emit(ctl, "fault.lost", report->at, "{s:s, s:s, s:b}", "step",
+				ctl->plan->steps[report->index]->name, "why", report->text, "target_gone",
+				report->hits.target_gone);
+	if (!report->hits.target_gone)
+		controller_stop(ctl, STOP_ERROR, "a fault was lost while held: %s", report->text);
+}
+
 static void on_reverted_all(struct controller *ctl, const struct brunt_report *report)
 {
 	ctl->reverted_all = true;
@@ -143,10 +154,7 @@ static void on_report(struct controller *ctl, const struct brunt_report *report)
 		on_alive(ctl, report);
 		break;
 	case BRUNT_REPORT_LOST:
-		if (report->index < ctl->plan->step_count)
-			controller_emit(ctl, "fault.lost", report->at, "{s:s, s:s}", "step",
-					ctl->plan->steps[report->index]->name, "why", report->text);
-		controller_stop(ctl, STOP_ERROR, "a fault was lost while held: %s", report->text);
+		on_lost(ctl, report);
 		break;
 	case BRUNT_REPORT_LAPSED:
 		controller_stop(ctl, STOP_LEASE, "the lease ran out: the controller was stopped or starved for longer "

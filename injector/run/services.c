@@ -193,7 +193,10 @@ static void drain(struct output *output)
 
 		if (size <= 0)
 			return;
-		keep(output, bytes, (size_t)size);
+		if (output->is_service)
+			take_bytes(output, bytes, (size_t)size);
+		else
+			keep(output, bytes, (size_t)size);
 	}
 }
 
@@ -220,12 +223,13 @@ static void on_service(struct controller *ctl, const struct brunt_launch_report 
 		return;
 	case BRUNT_LAUNCH_EXITED:
 		service->up = false;
+		drain(service->output); /* its last line says why */
 		/* A service that a fault killed, or that may exit, is no failure; the SLIs judge what it means. */
 		expected = service->stopping || service_at(ctl, report->index)->may_exit || report->restarting ||
 			   ctl->first_applied;
-		controller_emit(ctl, "service.end", report->at, "{s:s, s:i, s:i, s:b, s:b}", "service", name, "pid",
+		controller_emit(ctl, "service.end", report->at, "{s:s, s:i, s:i, s:b, s:b, s:s}", "service", name, "pid",
 				(int)report->pid, "status", report->status, "expected", expected, "restarting",
-				report->restarting);
+				report->restarting, "last_line", service->last_line);
 		if (!service->ready)
 			service->failed = !report->restarting;
 		else if (!expected)

@@ -114,6 +114,15 @@ run() {
 	status=$? out=$(cat "$WORK/.out") err=$(cat "$WORK/.err")
 }
 
+# Where an ordinary user can run brunt: a clone in /root is closed to him, a copy in $WORK is not.
+user_brunt() {
+	if as_user test -x "$BRUNT" 2>/dev/null; then
+		echo "$BRUNT"
+	else
+		install -m 755 "$BRUNT" "$WORK/brunt-of-anyone" && echo "$WORK/brunt-of-anyone"
+	fi
+}
+
 # An ordinary user runs a command.
 as_user() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs env HOME=/nonexistent "$@"

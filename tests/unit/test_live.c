@@ -124,6 +124,32 @@ static void an_empty_story_can_be_drawn(void **state)
 	brunt_story_free(story);
 }
 
+static void a_question_that_waits_for_an_answer_is_what_the_banner_shows(void **state)
+{
+	(void)state;
+	static const char *const lines[] = {
+		"{\"event\":\"run.start\",\"at_ns\":1,\"wall\":\"\",\"steps\":[{\"index\":0,\"name\":\"ask\",\"kind\":\"approve\"}]}",
+		"{\"event\":\"phase\",\"at_ns\":2,\"wall\":\"\",\"phase\":\"method\"}",
+		"{\"event\":\"step.start\",\"at_ns\":3,\"wall\":\"\",\"step\":\"ask\"}",
+		"{\"event\":\"note\",\"at_ns\":4,\"wall\":\"\",\"text\":\"kill the primary?  (y: go on, n: stop)\"}",
+	};
+	struct brunt_story *story;
+
+	lab_locale(true);
+	assert_int_equal(brunt_story_new(&story), 0);
+	for (int i = 0; i < 4; i++) {
+		json_t *event = json_loads(lines[i], 0, NULL);
+
+		assert_int_equal(brunt_story_feed(story, event), 0);
+		json_decref(event);
+	}
+	char *frame = draw(story, 10, 60, false, 0);
+
+	assert_non_null(strstr(frame, "APPROVE? kill the primary?  (y: go on, n: stop)"));
+	free(frame);
+	brunt_story_free(story);
+}
+
 /* ---- the screen, in a process of its own ---- */
 
 struct screen {
@@ -377,6 +403,7 @@ int main(void)
 		cmocka_unit_test(the_live_view_is_as_it_was_approved),
 		cmocka_unit_test(a_frame_never_leaves_its_screen_whatever_its_size),
 		cmocka_unit_test(an_empty_story_can_be_drawn),
+		cmocka_unit_test(a_question_that_waits_for_an_answer_is_what_the_banner_shows),
 		cmocka_unit_test(a_pipe_gets_plain_lines_as_they_happen_then_the_summary),
 		cmocka_unit_test(json_is_one_document_at_the_end_and_quiet_is_nothing),
 		cmocka_unit_test(a_pipe_that_ends_without_a_verdict_ends_in_an_error),

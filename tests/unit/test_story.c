@@ -98,6 +98,7 @@ static void times_are_told_by_the_clock_of_the_run_and_not_of_the_reader(void **
 
 	setenv("TZ", "Pacific/Auckland", 1);
 	assert_string_equal(story_clock(story, LAB_START, buf, sizeof(buf)), "10:00:00.000");
+	assert_string_equal(story_clock(story, INT64_MAX, buf, sizeof(buf)), "--:--:--.---");
 	assert_string_equal(story_clock(story, LAB_START + 61 * BRUNT_S + 5 * BRUNT_MS, buf, sizeof(buf)),
 			    "10:01:01.005");
 	unsetenv("TZ");
@@ -163,9 +164,16 @@ static void tell_all(const struct brunt_story *story)
 static void no_field_of_any_event_can_break_it_whatever_it_holds(void **state)
 {
 	(void)state;
-	static const char *const values[] = { "null",  "[]",	"{}",
-					      "\"x\"", "-1",	"9223372036854775807",
-					      "true",  "1e308", "[1,null,{\"name\":null}]",
+	static const char *const values[] = { "null",
+					      "[]",
+					      "{}",
+					      "\"x\"",
+					      "-1",
+					      "9223372036854775807",
+					      "true",
+					      "1e308",
+					      "[1,null,{\"name\":null}]",
+					      "\"9999-12-31T23:59:59.999999-99:99\"",
 					      NULL };
 	json_t *events = lab_events(LAB_JOURNAL("aborted"));
 	size_t count = json_array_size(events);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events of steps and their faults.
+ */
+#include <errno.h>
+
+#include "judge/story_take.h"
+
+static struct story_step *step_of(const struct brunt_story *story, const json_t *event)
+{
+	return story_step_find(story, story_text(event, "step"));
+}
+
+int take_step_start(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+
+	if (!step)
+		return 0;
+	step->started = true;
+	step->started_at = at;
+	return 0;
+}
+
+int take_step_end(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+	int r;
+
+	if (!step || step->ended)
+		return 0;
+	step->ended = true;
+	step->ended_at = at;
+	r = take_text(&step->outcome, event, "outcome");
+	return r ? r : take_text(&step->why, event, "why");
+}
+
+int take_applied(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+
+	if (!step)
+		return 0;
+	if (!story->applied_at)
+		story->applied_at = at;
+	if (!step->is_event && (!step->applied || step->reverted))
+		story->held++;
+	step->applied = true;
+	step->reverted = false;
+	step->applied_at = at;
+	step->applies++;
+	if (json_is_array(json_object_get(event, "victims"))) {
+		json_decref(step->victims);
+		step->victims = json_incref(json_object_get(event, "victims"));
+	}
+	return take_text(&step->mechanism, event, "mechanism");
+}
+
+int take_hits(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+
+	(void)at;
+	if (!step)
+		return 0;
+	step->seen = take_number(event, "seen");
+	step->matched = take_number(event, "matched");
+	step->hit = take_number(event, "hit");
+	return take_text(&step->near_miss, event, "near_miss");
+}
+
+int take_reverted(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+	int r;
+
+	if (!step)
+		return 0;
+	if (step->applied && !step->reverted && !step->is_event) {
+		if (story->held)
+			story->held--;
+		if (at > step->applied_at)
+			step->held_for += at - step->applied_at;
+	}
+	step->reverted = true;
+	step->reverted_at = at;
+	/* Taken as unclean unless it says otherwise; a later look may find it clean (recovery). */
+	step->clean = json_is_true(json_object_get(event, "clean"));
+	if (take_number(event, "hit") > step->hit)
+		step->hit = take_number(event, "hit");
+	if (at > story->reverted_at)
+		story->reverted_at = at;
+	r = take_text(&step->reason, event, "reason");
+	return r ? r : take_text(&step->revert_why, event, "why");
+}
+
+int take_lost(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+
+	(void)at;
+	if (!step)
+		return 0;
+	step->lost = true;
+	step->target_gone = json_is_true(json_object_get(event, "target_gone"));
+	return take_text(&step->lost_why, event, "why");
+}
