@@ -504,7 +504,7 @@ static int leave_result(struct controller *ctl, int status)
 	if (end == BRUNT_RESIDUE)
 		complain("brunt: something that this run made could not be removed: see `brunt recover`\n");
 	else if (end)
-		complain("brunt: the recoverer did not get to its end: give `brunt recover`; a result file says 'error'\n");
+		complain("brunt: the recoverer did not get to its end: give `brunt recover`\n");
 	if (!end || status == BRUNT_RESIDUE)
 		return status;
 	return end == BRUNT_RESIDUE ? BRUNT_RESIDUE : BRUNT_ERROR;

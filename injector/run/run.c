@@ -49,6 +49,7 @@ struct run {
 	int shared_fd;
 	char journal_path[512];
 	pid_t screen, journal, recoverer, launcher;
+	bool hurry; /* a signal asked to end */
 };
 
 static void close_pair(int pair[2])
@@ -289,17 +290,20 @@ static int await_signal(void)
 }
 
 /*
- * Lets a writer write all it has and end. Nothing is held any more: it may take until that time (0: for as long as
- * its reader needs). A signal leaves it HURRY_WITHIN; then it is killed, so that no process of the run stays.
+ * Lets a writer write all it has and end. Nothing is held any more: it may take that long (0: for as long as its
+ * reader needs). A signal leaves it HURRY_WITHIN; then it is killed, so that no process of the run stays.
  */
-static void await_writer(pid_t pid, struct brunt_sink *sink, uint64_t until)
+static void await_writer(struct run *run, pid_t pid, struct brunt_sink *sink, uint64_t within)
 {
+	uint64_t until = within ? brunt_now() + within : 0;
 	bool flushed = false;
 
 	while (!has_ended(pid)) {
 		uint64_t now = brunt_now();
 		int signal;
 
+		if (run->hurry && (!until || until > now + HURRY_WITHIN))
+			until = now + HURRY_WITHIN;
 		if (until && now >= until) {
 			(void)kill(pid, SIGKILL);
 			(void)await_signal(); /* one that hangs in the kernel ends when that lets it */
@@ -309,8 +313,7 @@ static void await_writer(pid_t pid, struct brunt_sink *sink, uint64_t until)
 		if (!flushed)
 			flushed = brunt_sink_flush(sink, 0) != -ETIMEDOUT;
 		signal = await_signal();
-		if (signal > 0 && signal != SIGCHLD && (!until || until > now + HURRY_WITHIN))
-			until = now + HURRY_WITHIN;
+		run->hurry |= signal > 0 && signal != SIGCHLD;
 	}
 }
 
@@ -352,8 +355,9 @@ static int control(struct run *run, struct brunt_error *err)
 	if (brunt_sink_new(wires->journal[1], &ctl.journal, err) || brunt_sink_new(wires->screen[1], &ctl.screen, err))
 		return -err->code;
 	status = controller_main(&ctl);
-	await_writer(run->journal, ctl.journal, brunt_now() + (ctl.signals ? HURRY_WITHIN : JOURNAL_WITHIN));
-	await_writer(run->screen, ctl.screen, ctl.signals ? brunt_now() + HURRY_WITHIN : 0);
+	run->hurry = ctl.signals > 0;
+	await_writer(run, run->journal, ctl.journal, JOURNAL_WITHIN);
+	await_writer(run, run->screen, ctl.screen, 0);
 	brunt_sink_free(ctl.journal);
 	brunt_sink_free(ctl.screen);
 	return status;
