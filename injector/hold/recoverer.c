@@ -31,6 +31,7 @@
 #define LOOK_FOR_LAUNCHER 100		 /* ms */
 #define HOLDER_GRACE	  (10 * BRUNT_S) /* for a holder whose controller is gone */
 #define LAUNCHER_GRACE	  (1 * BRUNT_S)	 /* to end its services by itself */
+#define WRITER_GRACE	  (3 * BRUNT_S)	 /* for journal and screen, when their controller died */
 #define LOCK_WAIT	  (2 * BRUNT_S)	 /* for the lock of a dead holder */
 
 struct recoverer {
@@ -38,6 +39,7 @@ struct recoverer {
 	int socket;
 	pid_t holder;
 	int holder_pidfd, launcher_pidfd;
+	int writers[2]; /* pidfds of journal and screen */
 	bool holder_gone, controller_gone;
 	uint64_t controller_went;
 	char ledger[512];
@@ -181,6 +183,38 @@ static void end_launcher(struct recoverer *recoverer)
 	(void)is_over(recoverer->launcher_pidfd, 2000);
 }
 
+/*
+ * The controller waits for them, and is not there any more: those that have not ended with their pipe (stopped, or
+ * before a full pipe) are not worth keeping.
+ */
+static void end_writers(const struct recoverer *recoverer)
+{
+	uint64_t until = brunt_now() + WRITER_GRACE;
+
+	if (!is_over(recoverer->setup->controller_pidfd, 0))
+		return;
+	for (size_t i = 0; i < BRUNT_COUNT(recoverer->writers); i++)
+		if (recoverer->writers[i] >= 0)
+			(void)syscall(SYS_pidfd_send_signal, recoverer->writers[i], SIGCONT, NULL, 0);
+	for (size_t i = 0; i < BRUNT_COUNT(recoverer->writers); i++) {
+		uint64_t now = brunt_now();
+
+		if (!is_over(recoverer->writers[i], now < until ? (int)((until - now) / BRUNT_MS) : 0))
+			(void)syscall(SYS_pidfd_send_signal, recoverer->writers[i], SIGKILL, NULL, 0);
+	}
+}
+
+static void look_for_writers(struct recoverer *recoverer)
+{
+	static const enum brunt_role roles[] = { BRUNT_ROLE_JOURNAL, BRUNT_ROLE_SCREEN };
+
+	for (size_t i = 0; i < BRUNT_COUNT(recoverer->writers); i++) {
+		pid_t pid = recoverer->setup->shared->pid[roles[i]];
+
+		recoverer->writers[i] = pid > 0 ? pidfd_open_of(pid) : -1;
+	}
+}
+
 static int clear_away(struct recoverer *recoverer)
 {
 	const struct brunt_run_setup *setup = recoverer->setup;
@@ -203,7 +237,7 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 {
 	static struct recoverer recoverer;
 	char folder[256];
-	int r;
+	int r, unwritten;
 
 	recoverer = (struct recoverer){
 		.setup = setup,
@@ -219,6 +253,7 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 	if (!r)
 		(void)recover_folder(folder, NULL);
 	r = fork_holder(&recoverer, holder_socket);
+	look_for_writers(&recoverer); /* after the fork: the holder is not to have them */
 	if (r < 0 && recoverer.holder > 0) {
 		(void)kill(recoverer.holder, SIGKILL);
 		holder_ended(&recoverer);
@@ -228,7 +263,8 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 	if (setup->shared->residue)
 		__atomic_store_n(&setup->shared->residue, recover(&recoverer, RECOVER_FAULTS) ? 1 : 0,
 				 __ATOMIC_RELEASE);
-	(void)result_write(setup, NULL);
+	unwritten = result_write(setup, NULL);
 	r = clear_away(&recoverer);
-	return r || setup->shared->residue ? 6 : 0;
+	end_writers(&recoverer);
+	return r || setup->shared->residue ? 6 : unwritten ? 5 : 0;
 }

@@ -23,12 +23,15 @@
 
 #include "brunt/clock.h"
 #include "brunt/error.h"
+#include "brunt/file.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
 #include "run/controller.h"
 #include "run/run.h"
 
-#define JOURNAL_FLUSH_WITHIN (5 * BRUNT_S)
+#define JOURNAL_WITHIN (5 * BRUNT_S)	/* to write the rest to a slow disk */
+#define HURRY_WITHIN (1 * BRUNT_S)	/* each writer, after a signal: who sends one soon sends SIGKILL */
+#define ROLES_WITHIN (5 * BRUNT_S)	/* to end, when the run came to nothing */
 #define PREPARE_WITHIN_MS 30000
 
 /* Sockets between the roles; [0] is the controller's end, of streams the reader's. */
@@ -46,6 +49,7 @@ struct run {
 	int shared_fd;
 	char journal_path[512];
 	pid_t screen, journal, recoverer, launcher;
+	bool hurry; /* a signal asked to end */
 };
 
 static void close_pair(int pair[2])
@@ -236,11 +240,14 @@ static int fork_roles(struct run *run, struct brunt_error *err)
 
 	run->journal = fork_journal(run);
 	run->screen = run->journal < 0 ? -1 : fork_screen(run);
-	run->recoverer = run->screen < 0 ? -1 : fork_recoverer(run);
-	if (run->recoverer < 0)
+	if (run->screen < 0)
 		return brunt_fail(err, errno, "cannot fork: %s", strerror(errno));
+	/* Known to the recoverer from its start: should the controller die, it sees to their end. */
 	shared->pid[BRUNT_ROLE_JOURNAL] = run->journal;
 	shared->pid[BRUNT_ROLE_SCREEN] = run->screen;
+	run->recoverer = fork_recoverer(run);
+	if (run->recoverer < 0)
+		return brunt_fail(err, errno, "cannot fork: %s", strerror(errno));
 	shared->pid[BRUNT_ROLE_RECOVERER] = run->recoverer;
 	/* The holder's end must be in the holder alone, or its death is not heard. */
 	(void)close(BRUNT_TAKE_FD(run->wires.holder[1]));
@@ -255,28 +262,58 @@ static int fork_roles(struct run *run, struct brunt_error *err)
 	return r;
 }
 
-/* Lets the screen write all it has, for as long as its reader needs: nothing is held any more. A signal ends the wait. */
-static void await_screen(struct run *run, struct brunt_sink *sink)
+/* One that was stopped goes on: what it has not written yet would be lost with it. */
+static bool has_ended(pid_t pid)
 {
-	sigset_t signals;
+	int status;
+	pid_t r = waitpid(pid, &status, WNOHANG | WUNTRACED);
+
+	if (r == pid && WIFSTOPPED(status)) {
+		(void)kill(pid, SIGCONT);
+		return false;
+	}
+	return r != 0;
+}
+
+/* A signal that asks to end, or the end of a child; waits at most 20 ms. */
+static int await_signal(void)
+{
+	static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
 	const struct timespec moment = { .tv_nsec = 20 * (long)BRUNT_MS };
-	bool flushed = false;
+	sigset_t signals;
 
 	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGHUP);
+	for (size_t i = 0; i < BRUNT_COUNT(wanted); i++)
+		(void)sigaddset(&signals, wanted[i]);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	for (;;) {
-		if (!flushed)
-			flushed = !brunt_sink_flush(sink, 20 * BRUNT_MS) || brunt_sink_broken(sink);
-		if (waitpid(run->screen, NULL, WNOHANG))
-			return;
-		if (sigtimedwait(&signals, NULL, &moment) > 0) {
-			(void)kill(run->screen, SIGKILL);
-			(void)waitpid(run->screen, NULL, 0);
+	return sigtimedwait(&signals, NULL, &moment);
+}
+
+/*
+ * Lets a writer write all it has and end. Nothing is held any more: it may take that long (0: for as long as its
+ * reader needs). A signal leaves it HURRY_WITHIN; then it is killed, so that no process of the run stays.
+ */
+static void await_writer(struct run *run, pid_t pid, struct brunt_sink *sink, uint64_t within)
+{
+	uint64_t until = within ? brunt_now() + within : 0;
+	bool flushed = false;
+
+	while (!has_ended(pid)) {
+		uint64_t now = brunt_now();
+		int signal;
+
+		if (run->hurry && (!until || until > now + HURRY_WITHIN))
+			until = now + HURRY_WITHIN;
+		if (until && now >= until) {
+			(void)kill(pid, SIGKILL);
+			(void)await_signal(); /* one that hangs in the kernel ends when that lets it */
+			(void)waitpid(pid, NULL, WNOHANG);
 			return;
 		}
+		if (!flushed)
+			flushed = brunt_sink_flush(sink, 0) != -ETIMEDOUT;
+		signal = await_signal();
+		run->hurry |= signal > 0 && signal != SIGCHLD;
 	}
 }
 
@@ -318,11 +355,43 @@ static int control(struct run *run, struct brunt_error *err)
 	if (brunt_sink_new(wires->journal[1], &ctl.journal, err) || brunt_sink_new(wires->screen[1], &ctl.screen, err))
 		return -err->code;
 	status = controller_main(&ctl);
-	(void)brunt_sink_flush(ctl.journal, JOURNAL_FLUSH_WITHIN);
-	await_screen(run, ctl.screen);
+	run->hurry = ctl.signals > 0;
+	await_writer(run, run->journal, ctl.journal, JOURNAL_WITHIN);
+	await_writer(run, run->screen, ctl.screen, 0);
 	brunt_sink_free(ctl.journal);
 	brunt_sink_free(ctl.screen);
 	return status;
+}
+
+/* Every role that was forked hears EOF and ends; only then is the host as it was. */
+static void give_up(struct run *run)
+{
+	const pid_t roles[] = { run->launcher, run->recoverer, run->journal, run->screen };
+	uint64_t until = brunt_now() + ROLES_WITHIN;
+
+	close_wires(&run->wires);
+	for (size_t i = 0; i < BRUNT_COUNT(roles); i++)
+		while (roles[i] > 0 && !has_ended(roles[i]) && brunt_now() < until)
+			(void)await_signal();
+}
+
+/*
+ * What the file says until the run has something better to say: a brunt that is killed as a whole must not leave an
+ * older run's verdict there.
+ */
+static int put_first_result(const struct run *run, struct brunt_error *err)
+{
+	static const char why[] = "the run has not ended, or all of brunt was killed: see `brunt status`";
+	char text[512];
+	int size;
+
+	if (!run->setup.result_path)
+		return 0;
+	size = snprintf(text, sizeof(text),
+			"{\n  \"schema\": 1,\n  \"run\": \"%s\",\n  \"verdict\": \"error\",\n  \"exit\": %d,\n"
+			"  \"reasons\": [\n    \"%s\"\n  ]\n}\n",
+			run->setup.shared->run, BRUNT_ERROR, why);
+	return brunt_file_replace(run->setup.result_path, text, (size_t)size, err);
 }
 
 int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)
@@ -333,6 +402,9 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 		.setup = { .plan = plan, .result_path = options->result, .controller_pidfd = -1 },
 		.wires = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, -1 },
 		.shared_fd = -1,
+		.screen = -1,
+		.journal = -1,
+		.recoverer = -1,
 		.launcher = -1,
 	};
 	int r = brunt_identity_get(&run.setup.identity, err);
@@ -346,6 +418,8 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 	if (!r)
 		r = name_run(&run, err);
 	if (!r)
+		r = put_first_result(&run, err);
+	if (!r)
 		r = open_wires(&run.wires, err);
 	if (!r)
 		r = brunt_journal_open(run.setup.shared->run, run.setup.identity.uid, run.setup.identity.gid,
@@ -354,7 +428,7 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 		r = fork_roles(&run, err);
 	if (!r)
 		r = control(&run, err);
-	else
-		close_wires(&run.wires);	/* every role that was forked hears EOF and ends */
+	if (r < 0)
+		give_up(&run);
 	return r;
 }

@@ -52,17 +52,19 @@ sandbox() {
 
 # Pids in this network namespace, but not this shell, its ancestors or its command substitutions.
 sandbox_pids() {
-	local mine dir pid own=' ' up=$$
-	mine=$(readlink "/proc/$$/ns/net")
+	local dir pid own=' ' up=$$ stat
 	while [ "${up:-0}" -gt 0 ]; do
 		own="$own$up "
-		up=$(awk '/^PPid:/ { print $2 }' "/proc/$up/status" 2>/dev/null)
+		read -r stat <"/proc/$up/stat" || break
+		stat=${stat##*) }
+		up=${stat#* }
+		up=${up%% *}
 	done
 	for dir in /proc/[0-9]*; do
 		pid=${dir#/proc/}
+		[ "$dir/ns/net" -ef "/proc/$$/ns/net" ] || continue
 		case $own in *" $pid "*) continue ;; esac
-		[ "$pid" = "$BASHPID" ] && continue
-		[ "$(readlink "$dir/ns/net" 2>/dev/null)" = "$mine" ] && echo "$pid"
+		[ "$pid" = "$BASHPID" ] || echo "$pid"
 	done
 }
 
