@@ -291,6 +291,7 @@ static void method(struct controller *ctl)
 	if (ctl->stop)
 		return;
 	controller_phase(ctl, "method");
+	ctl->method_begun = true;
 	ctl->guarding = true;
 	controller_method(ctl);
 }
@@ -333,7 +334,8 @@ static void finally(struct controller *ctl)
 {
 	int index = 0;
 
-	if (!ctl->plan->finally.count || !ctl->first_applied)
+	/* Whatever the method did, also without a fault: from its first step on. */
+	if (!ctl->plan->finally.count || !ctl->method_begun)
 		return;
 	controller_phase(ctl, "finally");
 	BRUNT_FOREACH(struct brunt_finally, step, ctl->plan->finally) {

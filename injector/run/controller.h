@@ -116,6 +116,7 @@ struct controller {
 
 	bool prepared, reverted_all, holder_ended, launcher_ended;
 	bool guarding;			/* guardrails are watched */
+	bool method_begun;
 	bool residue;
 	bool journal_lost;
 	int prepared_code;

@@ -197,16 +197,26 @@ static pid_t fork_recoverer(struct run *run)
 
 /*
  * Asks the holder to prepare, and waits until it answers (the controller reads what it says): from then on the ledger
- * knows the run's cgroup and scratch folder, and they may be made.
+ * knows the run's cgroup and scratch folder, and they may be made. *ret_known false: there is no ledger; the controller
+ * will read why.
  */
-static int await_ledger(struct run *run, struct brunt_error *err)
+static int await_ledger(struct run *run, bool *ret_known, struct brunt_error *err)
 {
 	const struct brunt_verb verb = { .kind = BRUNT_VERB_PREPARE };
 	struct pollfd wait = { .fd = run->wires.holder[0], .events = POLLIN };
+	char folder[96], path[128], byte;
+	int r = brunt_ledger_folder(folder, sizeof(folder), false, err);
 
+	if (r)
+		return r;
+	(void)snprintf(path, sizeof(path), "%s/%s.ledger", folder, run->setup.shared->run);
 	if (send(wait.fd, &verb, sizeof(verb), MSG_NOSIGNAL) != sizeof(verb) ||
 	    poll(&wait, 1, PREPARE_WITHIN_MS) != 1)
 		return brunt_fail(err, ETIMEDOUT, "the holder did not get ready");
+	/* Its end is readable, too; and one that could not make the ledger answers. */
+	if (recv(wait.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		return brunt_fail(err, EPIPE, "the holder died before it got ready");
+	*ret_known = !access(path, F_OK);
 	return 0;
 }
 
@@ -236,6 +246,7 @@ static bool needs_launcher(const struct brunt_plan *plan)
 static int fork_roles(struct run *run, struct brunt_error *err)
 {
 	struct brunt_shared *shared = run->setup.shared;
+	bool known = false;
 	int r = 0;
 
 	run->journal = fork_journal(run);
@@ -251,11 +262,11 @@ static int fork_roles(struct run *run, struct brunt_error *err)
 	shared->pid[BRUNT_ROLE_RECOVERER] = run->recoverer;
 	/* The holder's end must be in the holder alone, or its death is not heard. */
 	(void)close(BRUNT_TAKE_FD(run->wires.holder[1]));
-	r = await_ledger(run, err);
-	if (!r)
+	r = await_ledger(run, &known, err);
+	if (!r && known)
 		r = make_run_dir(run, err);
 	/* Last, because it unshares: later children of ours would land in its PID namespace. */
-	if (!r && needs_launcher(run->plan)) {
+	if (!r && known && needs_launcher(run->plan)) {
 		r = brunt_launcher_fork(&run->setup, run->wires.launcher[1], &run->launcher, err);
 		shared->pid[BRUNT_ROLE_LAUNCHER] = r ? 0 : run->launcher;
 	}

@@ -72,10 +72,14 @@ void controller_step_applied(struct controller *ctl, uint32_t index, const struc
 
 	if (report->code) {
 		enum stop_cause cause = controller_cause(ctl, report->code);
+		bool stale = report->code == -ESRCH && ctl->first_applied && step->target &&
+			     step->target->resolve == BRUNT_RESOLVE_START;
+		char why[256];
 
-		end(ctl, step, cause == STOP_REFUSED ? "refused" : cause == STOP_UNABLE ? "skipped" : "error",
-		    report->text);
-		controller_stop(ctl, cause, "%s: %s", step->name, report->text);
+		(void)snprintf(why, sizeof(why), "%.170s%s", report->text,
+			       stale ? "; \"resolve\": \"each\" in the target finds it anew at every step" : "");
+		end(ctl, step, cause == STOP_REFUSED ? "refused" : cause == STOP_UNABLE ? "skipped" : "error", why);
+		controller_stop(ctl, cause, "%s: %s", step->name, why);
 		return;
 	}
 	run->applied = true;
