@@ -99,7 +99,12 @@ $(BUILD)/brunt: $(BUILD)/injector/main.o $(BUILD)/libbrunt.a
 $(BUILD)/libbrunt.a: $(OBJECTS)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c
+# Says what is missing before a compiler says it less well.
+.PHONY: tools
+tools:
+	@scripts/setup --check build || :
+
+$(BUILD)/%.o: %.c | tools
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
