@@ -83,7 +83,10 @@ format: ## lay the sources out as .clang-format says
 
 install: all ## install the program, man pages, schema and experiments
 	$(Q)install -Dm755 $(BUILD)/brunt $(DESTDIR)$(PREFIX)/bin/brunt
-	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments experiments/*.json
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/brunt.1
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/brunt-plan.5
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments experiments/*.json experiments/README.md
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments/include experiments/include/*.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt docs/experiment.schema.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/brunt README.md LICENSE docs/*.md
 
@@ -96,7 +99,12 @@ $(BUILD)/brunt: $(BUILD)/injector/main.o $(BUILD)/libbrunt.a
 $(BUILD)/libbrunt.a: $(OBJECTS)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c
+# Says what is missing before a compiler says it less well.
+.PHONY: tools
+tools:
+	@scripts/setup --check build || :
+
+$(BUILD)/%.o: %.c | tools
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
