@@ -124,9 +124,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libbrunt.a
 		$$(sed -n 's/^.*[ *]__wrap_\([A-Za-z0-9_]*\)(.*/-Wl,--wrap=\1/p' tests/unit/$*.c | sort -u) -lcmocka $(LDLIBS)
 
 # Small programs that the functional tests and benchmarks run.
-$(BUILD)/tests/tools/%: tests/tools/%.c
+$(BUILD)/tests/tools/%: tests/tools/%.c $(BUILD)/libbrunt.a
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libbrunt.a $(LDLIBS) -lpthread
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SOURCES) $(SKELS)
 	@mkdir -p $(@D)

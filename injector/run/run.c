@@ -390,19 +390,19 @@ static void give_up(struct run *run)
  * What the file says until the run has something better to say: a brunt that is killed as a whole must not leave an
  * older run's verdict there.
  */
-static int put_first_result(const struct run *run, struct brunt_error *err)
+static int put_first_result(const char *path, struct brunt_error *err)
 {
 	static const char why[] = "the run has not ended, or all of brunt was killed: see `brunt status`";
 	char text[512];
 	int size;
 
-	if (!run->setup.result_path)
+	if (!path)
 		return 0;
 	size = snprintf(text, sizeof(text),
-			"{\n  \"schema\": 1,\n  \"run\": \"%s\",\n  \"verdict\": \"error\",\n  \"exit\": %d,\n"
+			"{\n  \"schema\": 1,\n  \"verdict\": \"error\",\n  \"exit\": %d,\n"
 			"  \"reasons\": [\n    \"%s\"\n  ]\n}\n",
-			run->setup.shared->run, BRUNT_ERROR, why);
-	return brunt_file_replace(run->setup.result_path, text, (size_t)size, err);
+			BRUNT_ERROR, why);
+	return brunt_file_replace(path, text, (size_t)size, err);
 }
 
 int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)
@@ -423,13 +423,13 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 	run.setup.seed = options->has_seed ? options->seed : plan->seed;
 	run.setup.capabilities = brunt_plan_capabilities(plan);
 	if (!r)
+		r = put_first_result(options->result, err);
+	if (!r)
 		r = brunt_preflight(plan, err);
 	if (!r)
 		r = make_shared(&run, err);
 	if (!r)
 		r = name_run(&run, err);
-	if (!r)
-		r = put_first_result(&run, err);
 	if (!r)
 		r = open_wires(&run.wires, err);
 	if (!r)

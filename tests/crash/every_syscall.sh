@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# kill -9 before and after every system call of holder, controller and recoverer, from the moment that they are what
-# they are to their end: while a fault is applied, held and reverted. And every call of the holder fails once.
+# kill -9 before and after every system call of holder and recoverer, from the moment that they are what they are, and
+# of the process that becomes the controller, from its start; to their end, while a fault is applied, held and reverted.
+# SIGTERM at each of the latter. And every call of the holder fails once.
 #
 # A recording run says how many calls there are. The default takes an even sample of them; FULL=1 takes all.
 . "$(dirname "$0")/lib.sh"
@@ -10,7 +11,7 @@ ATCALL=$BUILD/tests/tools/atcall
 [ -x "$ATCALL" ] || skip_all "tests/tools/atcall is not built"
 victim_start
 
-kills=${KILLS:-20} failures=${FAILURES:-20} # of each fault and role
+kills=${KILLS:-14} failures=${FAILURES:-14} # of each fault and role
 within 2 hurt && skip_all "this machine is too slow: the victim is not well without a fault"
 
 short_plan() { # NAME FAULT-JSON
@@ -32,7 +33,7 @@ at() {
 }
 
 # Whatever happened: is all well, without a recover command; and after one, is nothing left? Says what is not.
-wrong() { # ROLE
+wrong() { # ROLE WHAT
 	local since took verdict left
 	since=$(clock_ms)
 	if ! within 3 well_since "$since"; then # now, whatever was before
@@ -47,10 +48,12 @@ wrong() { # ROLE
 	left=$(find /run/brunt -mindepth 1 ! -name lock ! -name '*.lock')
 	[ -z "$left" ] || echo "left: $left;"
 	[ -z "$left" ] || rm -rf /run/brunt/*.d /run/brunt/*.ledger # told once
-	verdict=$(sed -n 's/^ *"verdict": "\([a-z]*\)".*/\1/p' "$WORK/result" 2>&1)
+	verdict=$(sed -n 's/^ *"verdict": "\([a-z]*\)".*/\1/p' "$WORK/result" 2>/dev/null)
 	case $status/$verdict in
-	137/error | 5/error | 9/unable | 7/inconclusive | 6/residue) ;;
-	137/inconclusive) [ "$1" = controller ] || echo "exit status 137;" ;; # it had said all it had to say
+	5/error | 9/unable | 7/inconclusive | 6/residue) ;;
+	143/stopped | 143/error | 143/) [ "$2" = term ] || echo "exit status 143;" ;; # before it heeds signals it just dies
+	137/error | 137/) [ "$1" = main ] || echo "exit status 137;" ;; # before there was a run, no file
+	137/inconclusive) [ "$1" = main ] || echo "exit status 137;" ;; # it had said all it had to say
 	5/inconclusive) [ "$1" = recoverer ] || echo "exit status 5;" ;; # likewise
 	*) echo "exit status $status, result '$verdict': $(cat "$WORK/err");" ;;
 	esac
@@ -74,7 +77,7 @@ batch() {
 	for n in $(sample "$count" "$of"); do
 		for turn in $(if [ -n "${FULL:-}" ]; then seq 0 $((${#what[@]} - 1)); else echo $((tried % ${#what[@]})); fi); do
 			at "$role" "$n" "${what[turn]}"
-			seen=$(wrong "$role")
+			seen=$(wrong "$role" "${what[turn]}")
 			[ "$met" = -1 ] || tried=$((tried + 1))
 			statuses="$statuses $status"
 			[ -z "$seen" ] || bad="$bad$role, stop $n (system call $met), ${what[turn]}: $seen
@@ -99,7 +102,7 @@ for fault in \
 	kind=$(echo "$fault" | cut -d'"' -f4)
 	[ -z "${ONLY:-}" ] || [[ $kind =~ $ONLY ]] || continue
 	short_plan "$kind" "$fault"
-	for role in holder controller recoverer; do
+	for role in holder main recoverer; do
 		at "$role" 0 count
 		if [ "$status" -ne 7 ]; then
 			[ "$status" -eq 77 ] && skip "$kind: $role" "ptrace is not allowed here" && continue
@@ -109,6 +112,7 @@ for fault in \
 		read -r stops calls < <(grep -E '^[0-9]+ [0-9]+$' "$WORK/err")
 		[ "$role" = recoverer ] && count=$((kills / 4)) || count=$kills
 		batch "$kind: $role killed at any system call" "$role" "$count" "$stops" kill
+		[ "$role" != main ] || batch "$kind: $role gets SIGTERM at any system call" "$role" "$count" "$stops" term
 		[ "$role" != holder ] ||
 			batch "$kind: any system call of the $role fails" "$role" "$failures" "$calls" 12 5 28 4 # ENOMEM EIO ENOSPC EINTR
 	done

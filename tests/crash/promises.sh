@@ -44,7 +44,7 @@ finish() {
 	[ $reaper -eq 0 ]
 }
 
-# try "NAME" HOW STATUS LEFT ROLE...: HOW is the signal for the roles, perhaps with the signal that then ends the run
+# try NAME HOW STATUS LEFT ROLE...: HOW is the signal for the roles, perhaps with the signal that then ends the run
 # after a comma (none: it must end by itself; default TERM). STATUS: what it then says. LEFT: nothing, or paths (a
 # ledger and folders that wait for `brunt recover`).
 try() {
@@ -106,6 +106,7 @@ try() {
 
 before=$(host_state)
 
+# Where the recoverer is killed, too, it is first: it must not get to its work in between.
 for fault in \
 	'"fault": "packet.drop"' \
 	'"fault": "connect.fail", "errno": "ECONNREFUSED"' \
@@ -115,10 +116,10 @@ for fault in \
 	try "kill -9 of the controller" KILL,none 137 nothing controller
 	try "kill -9 of the holder" KILL 5 nothing holder
 	try "kill -9 of controller and holder" KILL,none 137 nothing controller holder
-	try "kill -9 of controller and recoverer" KILL,none 137 paths,writers controller recoverer
-	try "kill -9 of holder and recoverer" KILL 5 paths holder recoverer
-	try "kill -9 of controller, holder and recoverer" KILL,none 137 paths,writers controller holder recoverer
-	try "kill -9 of every role" KILL,none 137 paths controller holder recoverer launcher journal screen
+	try "kill -9 of controller and recoverer" KILL,none 137 paths,writers recoverer controller
+	try "kill -9 of holder and recoverer" KILL 5 paths recoverer holder
+	try "kill -9 of controller, holder and recoverer" KILL,none 137 paths,writers recoverer controller holder
+	try "kill -9 of every role" KILL,none 137 paths recoverer controller holder launcher journal screen
 	try "kill -9 of the recoverer" KILL 5 paths recoverer
 	try "kill -9 of the launcher" KILL 5 nothing launcher
 	try "kill -9 of the journal's writer" KILL 5 nothing journal

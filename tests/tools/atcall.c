@@ -4,10 +4,11 @@
  * call (each call has two: before and after).
  *
  *   atcall ROLE N kill PROGRAM [ARGUMENT...]     SIGKILL
+ *   atcall ROLE N term PROGRAM [ARGUMENT...]     SIGTERM
  *   atcall ROLE N ERRNO PROGRAM [ARGUMENT...]    the nth call is not made and fails with that number
  *   atcall ROLE 0 count PROGRAM [ARGUMENT...]    nothing; says on stderr how many stops, and calls, there were
  *
- * Stops are counted from when the role has its name. Other roles are left alone as soon as they have theirs. The exit
+ * Stops are counted from when the role has its name; of "main", which becomes the controller, from the first. Other roles are left alone as soon as they have theirs. The exit
  * status is the program's, 128 + the signal that killed it, or 77 when this cannot be done here. At the end it says
  * on descriptor 3, if there is one, the number of the call that it was
  * and when (CLOCK_REALTIME, ms), or "none" when the role ended before.
@@ -39,7 +40,8 @@ struct process {
 static struct process processes[PROCESSES_MAX];
 static const char *wanted;
 static unsigned long nth, stops, calls;
-static long failure; /* 0: kill */
+static long failure; /* 0: a signal */
+static int sent = SIGKILL;
 static bool done, fails_now, has_parent;
 static long number = -1; /* of the call that it was */
 static struct timespec when;
@@ -147,7 +149,7 @@ static bool at_call(struct process *process)
 	done = true;
 	(void)clock_gettime(CLOCK_REALTIME, &when);
 	if (!failure)
-		return !kill(process->pid, SIGKILL);
+		return !kill(process->pid, sent) && sent == SIGKILL;
 	if (number == SYS_exit_group)
 		return false;
 	fails_now = true;
@@ -197,8 +199,11 @@ static int run(char **argv)
 		execv(argv[0], argv);
 		_exit(127);
 	}
-	if (child < 0 || waitpid(child, &status, WUNTRACED) != child || ptrace(PTRACE_SEIZE, child, NULL, FOLLOW))
+	if (child < 0 || waitpid(child, &status, WUNTRACED) != child ||
+	    ptrace(PTRACE_SEIZE, child, NULL, strcmp(wanted, "main") != 0 ? FOLLOW : PTRACE_O_TRACESYSGOOD))
 		return 77;
+	if (!strcmp(wanted, "main"))
+		find(child)->kind = TARGET;
 	(void)kill(child, SIGCONT);
 	while (result < 0 && (pid = waitpid(-1, &status, __WALL)) > 0) {
 		if (WIFSTOPPED(status)) {
@@ -217,12 +222,13 @@ int main(int argc, char **argv)
 	int result;
 
 	if (argc < 5) {
-		fputs("usage: atcall ROLE N kill|ERRNO|count PROGRAM [ARGUMENT...]\n", stderr);
+		fputs("usage: atcall ROLE N kill|term|ERRNO|count PROGRAM [ARGUMENT...]\n", stderr);
 		return 2;
 	}
 	wanted = argv[1];
 	nth = strtoul(argv[2], NULL, 10);
-	failure = strcmp(argv[3], "kill") != 0 ? strtol(argv[3], NULL, 10) : 0;
+	failure = strtol(argv[3], NULL, 10); /* words are 0 */
+	sent = strcmp(argv[3], "term") != 0 ? SIGKILL : SIGTERM;
 	if (failure && !can_fail())
 		return 77;
 	result = run(argv + 4);
