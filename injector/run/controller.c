@@ -201,11 +201,13 @@ static void services_up(struct controller *ctl)
 		again = false;
 		BRUNT_FOREACH(struct brunt_service, service, ctl->plan->services) {
 			struct brunt_error err = { 0 };
+			int r;
 
 			if (ctl->stop || !can_start(ctl, service))
 				continue;
 			again = true;
-			if (controller_service_start(ctl, service->index, &err))
+			r = controller_service_start(ctl, service->index, &err);
+			if (r && r != -EAGAIN)
 				controller_stop(ctl, STOP_ERROR, "%s", err.msg);
 		}
 	}
