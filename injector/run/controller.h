@@ -136,6 +136,8 @@ struct controller {
 void controller_emit(struct controller *ctl, const char *name, uint64_t at, const char *format, ...);
 /* Takes fields (a new object, or NULL). */
 void controller_emit_fields(struct controller *ctl, const char *name, uint64_t at, json_t *fields);
+/* Covers every secret in the strings of a document. */
+void controller_redact(const struct controller *ctl, json_t *value);
 void controller_emit_start(struct controller *ctl);
 void controller_phase(struct controller *ctl, const char *phase);
 void controller_note(struct controller *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
