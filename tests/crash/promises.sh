@@ -6,6 +6,7 @@
 # The victim must be well again by itself within the lease (500 ms), half of it again for the dead man's switch, and a
 # margin for a busy machine: no recover command is given before that is seen. The run must end with an honest status,
 # leave no process and a host as it was.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 each_kind "$@"
 sandbox "$@"

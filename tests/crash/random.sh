@@ -4,6 +4,7 @@
 # every kind of fault, starts services and commands. SEED=N does one run again, ROUNDS=N does more of them.
 #
 # In the end the victim is well, `brunt stop` and `brunt recover` finish what there is, and nothing is left.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 victim_start
@@ -36,12 +37,12 @@ found() {
 }
 
 round() { # SEED
-	local event role pid signal story="" at after
+	local role pid signal story="" at after
 	local -a lines
 	RANDOM=$1
 	"$BRUNT" run --plain --result "$WORK/result" "$WORK/random.json" >"$WORK/out" 2>&1 </dev/null &
 	brunt=$!
-	for event in $(seq $((1 + RANDOM % 3))); do
+	for _ in $(seq $((1 + RANDOM % 3))); do
 		at=$((RANDOM % 900))
 		sleep "0.$(printf %03d $at)"
 		mapfile -t lines < <(found)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Several runs on one host; status, stop and recover at every moment of a run's life; the result file whatever happens.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 victim_start
