@@ -83,7 +83,10 @@ format: ## lay the sources out as .clang-format says
 
 install: all ## install the program, man pages, schema and experiments
 	$(Q)install -Dm755 $(BUILD)/brunt $(DESTDIR)$(PREFIX)/bin/brunt
-	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments experiments/*.json
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/brunt.1
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/brunt-plan.5
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments experiments/*.json experiments/README.md
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments/include experiments/include/*.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt docs/experiment.schema.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/brunt README.md LICENSE docs/*.md
 
@@ -96,7 +99,12 @@ $(BUILD)/brunt: $(BUILD)/injector/main.o $(BUILD)/libbrunt.a
 $(BUILD)/libbrunt.a: $(OBJECTS)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c
+# Says what is missing before a compiler says it less well.
+.PHONY: tools
+tools:
+	@scripts/setup --check build || :
+
+$(BUILD)/%.o: %.c | tools
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
@@ -116,9 +124,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libbrunt.a
 		$$(sed -n 's/^.*[ *]__wrap_\([A-Za-z0-9_]*\)(.*/-Wl,--wrap=\1/p' tests/unit/$*.c | sort -u) -lcmocka $(LDLIBS)
 
 # Small programs that the functional tests and benchmarks run.
-$(BUILD)/tests/tools/%: tests/tools/%.c
+$(BUILD)/tests/tools/%: tests/tools/%.c $(BUILD)/libbrunt.a
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libbrunt.a $(LDLIBS) -lpthread
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(SOURCES) $(SKELS)
 	@mkdir -p $(@D)

@@ -203,6 +203,18 @@ static __always_inline bool is_our_interface(__u32 index)
 	return false;
 }
 
+/*
+ * Kernels before 6.3 lose the bound of a register that was spilled to the stack, and the compiler drops a mask that
+ * seems to do nothing: hidden from it, the mask stays and they see it.
+ */
+static __always_inline __u64 chance_index(__u32 segments)
+{
+	__u64 index = segments < BRUNT_DROP_SEGMENTS ? segments : BRUNT_DROP_SEGMENTS - 1;
+
+	asm volatile("" : "+r"(index));
+	return index & (BRUNT_DROP_SEGMENTS - 1);
+}
+
 /* Armed already. The cheap questions first. */
 static __always_inline bool decide(struct __sk_buff *skb, bool egress, bool in_cgroup)
 {
@@ -221,8 +233,7 @@ static __always_inline bool decide(struct __sk_buff *skb, bool egress, bool in_c
 		return brunt_miss(counters, segments);
 	if (control.base.lapsed)
 		return brunt_miss(counters, segments);
-	if (brunt_random(counters) >=
-	    control.chance[segments < BRUNT_DROP_SEGMENTS ? segments : BRUNT_DROP_SEGMENTS - 1]) {
+	if (brunt_random(counters) >= control.chance[chance_index(segments)]) {
 		brunt_count(&counters->matched, segments);
 		return false;
 	}

@@ -66,7 +66,7 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.name = "recoverer",
 		.user = BRUNT_USER_ROOT,
 		.capabilities = CAP_RECOVER | CAP_HOLD,
-		.descriptors = "socket to the controller, pidfds of controller, holder and launcher",
+		.descriptors = "socket to the controller, pidfds of the other roles",
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD,
 		.may_fork = true,
 		.locks_memory = true,
@@ -181,7 +181,9 @@ static int capabilities_set(uint64_t wanted)
 	return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
-/* Leaves the bounding set with keep alone. Without CAP_SETPCAP that is refused: an ordinary user has nothing to lose.
+/*
+ * Leaves the bounding set with keep alone: what a program could get that one of ours executes. Without CAP_SETPCAP that
+ * is refused: an ordinary user has nothing to lose, and a role that was forked by another has inherited an empty one.
  */
 static int bound(uint64_t keep, uint64_t permitted)
 {
@@ -194,10 +196,14 @@ static int bound(uint64_t keep, uint64_t permitted)
 	return 0;
 }
 
-/* Bounding set first (it takes CAP_SETPCAP), then groups and user (CAP_SETGID, CAP_SETUID), then the rest goes. */
+/*
+ * Bounding set first (it takes CAP_SETPCAP), then groups and user (CAP_SETGID, CAP_SETUID), then the rest goes. Only the
+ * launcher's children execute programs.
+ */
 static int drop_privileges(const struct brunt_role_row *row, const struct brunt_identity *identity, uint64_t keep,
 			   struct brunt_error *err)
 {
+	bool executes = row == &brunt_roles[BRUNT_ROLE_LAUNCHER];
 	struct __user_cap_data_struct data[2];
 	uint64_t permitted;
 	int r = capabilities_get(data);
@@ -206,7 +212,7 @@ static int drop_privileges(const struct brunt_role_row *row, const struct brunt_
 		return brunt_fail(err, -r, "cannot read capabilities: %s", strerror(-r));
 	permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
 	keep &= permitted;
-	r = bound(keep, permitted);
+	r = bound(executes ? keep : 0, permitted);
 	if (r < 0)
 		return brunt_fail(err, -r, "cannot empty the bounding set: %s", strerror(-r));
 	if (row->user == BRUNT_USER_CALLER && identity->privileged) {

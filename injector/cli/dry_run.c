@@ -278,7 +278,8 @@ int brunt_dry_run(const struct brunt_plan *plan, uint64_t seed, bool json)
 		print_bounds(plan);
 		status = print_needs(plan, previews) ? 0 : 9;
 		print_radius(plan, previews);
-		printf("  %-13s %llu\n\nNothing was touched.\n", "seed", (unsigned long long)seed);
+		printf("  %-13s %llu%s\n\nNothing was touched.\n", "seed", (unsigned long long)seed,
+		       plan->has_seed || seed != plan->seed ? "" : ", drawn now: run with --seed to pick the same");
 	}
 	brunt_preview_done(previews, plan->step_count);
 	free(previews);

@@ -58,7 +58,7 @@ static void usage(FILE *out)
 	      "      --var-file NAME=PATH  set a variable to a file's content\n"
 	      "      --seed N              decide every pick and every chance by N\n"
 	      "      --result FILE         write the outcome as JSON, whatever happens\n"
-	      "      --expect-verdict V    exit 0 when the verdict is V, 1 when it is another\n"
+	      "      --expect-verdict V    exit 0 when the verdict is V; else its own status, or 1\n"
 	      "      --output text|json    a summary for people, or one JSON document\n"
 	      "      --plain               lines instead of the live view\n"
 	      "      --color auto|always|never\n"

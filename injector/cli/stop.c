@@ -115,6 +115,21 @@ static int wait_for_rest(const struct found *found)
 	return EXIT_RESIDUE;
 }
 
+/* One that was stopped by Ctrl-Z or kill -STOP acts when it goes on. */
+static void continue_roles(const struct found *found)
+{
+	struct brunt_ledger_view view;
+	pid_t pids[_BRUNT_ROLE_MAX];
+
+	if (brunt_ledger_read(found->path, &view, NULL))
+		return;
+	run_pids(&view, pids);
+	brunt_ledger_view_done(&view);
+	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
+		if (pids[role] > 0 && role != BRUNT_ROLE_PAUSER)
+			(void)kill(pids[role], SIGCONT);
+}
+
 static int stop(const struct found *found)
 {
 	const char *run = found->head.run;
@@ -129,9 +144,7 @@ static int stop(const struct found *found)
 			errno == EPERM ? "; it is another user's, try with sudo" : "");
 		return errno == EPERM ? EXIT_UNABLE : EXIT_ERROR;
 	}
-	/* One that was stopped by Ctrl-Z or kill -STOP acts when it goes on. */
-	if (fd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0);
+	continue_roles(found);
 	if (fd >= 0 && !wait_for_controller(fd, run)) {
 		fprintf(stderr, "brunt: run %s does not end; its controller has pid %d\n", run,
 			(int)found->head.controller);

@@ -30,6 +30,7 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "fault/bpf.h"
+#include "fault/namespaces.h"
 #include "fault/sockets.h"
 
 enum direction { EGRESS = 1, INGRESS = 2, BOTH = 3 };
@@ -226,8 +227,18 @@ static int drop_prepare(void *opaque, const struct brunt_victims *victims, struc
 		if (r)
 			return r;
 	}
-	for (size_t i = 0; i < victims->matched; i++)
-		interfaces += victims->items[i].picked && state->kind == BRUNT_TARGET_INTERFACE;
+	for (size_t i = 0; i < victims->matched; i++) {
+		const struct brunt_item *item = &victims->items[i];
+		int r = 0;
+
+		if (!item->picked || state->kind != BRUNT_TARGET_INTERFACE)
+			continue;
+		interfaces++;
+		if (!state->has_tcx)
+			r = brunt_interface_is_unique("/proc", item->interface_index, item->name, err);
+		if (r)
+			return r;
+	}
 	if (!state->has_tcx && interfaces > BRUNT_DROP_INTERFACES)
 		return brunt_fail(err, E2BIG, "more than %d interfaces at once need Linux 6.6", BRUNT_DROP_INTERFACES);
 	if (state->kind != BRUNT_TARGET_INTERFACE || !state->has_tcx)

@@ -46,6 +46,7 @@ struct pause_state {
 	uint64_t seen, hit;
 	uint64_t expires;
 	bool lapsed;
+	bool cut; /* a pauser was gone before it was told to go */
 	char mount[PATH_MAX];
 };
 
@@ -163,6 +164,7 @@ static int pause_attach(void *opaque, struct brunt_error *err)
 
 	state->count = 0;
 	state->lapsed = false;
+	state->cut = false;
 	state->expires = 0;
 	for (size_t i = 0; !r && i < state->victims->process_count; i++) {
 		r = brunt_pauser_start(&state->victims->processes[i], now + ARM_WAIT_NS, &state->pausers[i], err);
@@ -214,6 +216,7 @@ static int pause_poll(void *opaque, struct brunt_hits *ret)
 		alive += brunt_process_alive(&state->pausers[i].victim);
 		ret->detached |= brunt_pauser_is_lost(&state->pausers[i]);
 	}
+	ret->detached |= state->cut;
 	ret->lapsed = state->lapsed || (state->expires && state->pausers[0].paused && brunt_now() >= state->expires);
 	ret->target_gone = state->count && !alive;
 	return 0;
@@ -224,6 +227,11 @@ static void pause_disarm(void *opaque)
 	struct pause_state *state = opaque;
 	uint64_t until = brunt_now() + RELEASE_WAIT_NS;
 
+	for (size_t i = 0; i < state->count; i++) {
+		const struct brunt_pauser *pauser = &state->pausers[i];
+
+		state->cut |= pauser->paused && brunt_pauser_is_lost(pauser) && brunt_process_alive(&pauser->victim);
+	}
 	for (size_t i = 0; i < state->count; i++)
 		brunt_pauser_release(&state->pausers[i]);
 	for (size_t i = 0; i < state->count; i++)

@@ -113,5 +113,7 @@ int held_undo(struct brunt_held *held, struct held_slot *slot, struct brunt_erro
 /* The same without a report that it is over: it goes on elsewhere. */
 int held_undo_quietly(struct brunt_held *held, struct held_slot *slot);
 void held_report_hits(struct brunt_held *held, struct held_slot *slot);
+/* Says, once, that it is not held any more although nobody undid it. */
+void held_tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why);
 /* Sends a report with the sequence of the verb that is being answered. */
 void held_report(struct brunt_held *held, struct brunt_report *report);

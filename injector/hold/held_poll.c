@@ -8,7 +8,7 @@
 #include "brunt/error.h"
 #include "hold/held.h"
 
-static void tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why)
+void held_tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why)
 {
 	struct brunt_report report = { .kind = BRUNT_REPORT_LOST, .index = slot->step->index, .code = code };
 
@@ -61,13 +61,13 @@ static void follow(struct brunt_held *held, struct held_slot *slot)
 		return;
 	r = held_move(held, slot, &err);
 	if (r < 0 && r != -ESRCH)
-		tell_lost(held, slot, r, err.msg);
+		held_tell_lost(held, slot, r, err.msg);
 }
 
 static void look_after(struct brunt_held *held, struct held_slot *slot)
 {
 	if (slot->hits.detached) {
-		tell_lost(held, slot, -ENOLINK, "somebody else detached it");
+		held_tell_lost(held, slot, -ENOLINK, "somebody else detached it");
 		return;
 	}
 	if (!slot->victims)
@@ -75,7 +75,7 @@ static void look_after(struct brunt_held *held, struct held_slot *slot)
 	if (slot->target->target->resolve == BRUNT_RESOLVE_FOLLOW)
 		follow(held, slot);
 	else if (slot->hits.target_gone && !held_hit_by_event(held, slot->victims))
-		tell_lost(held, slot, -ESRCH, "its target is gone");
+		held_tell_lost(held, slot, -ESRCH, "its target is gone");
 }
 
 void brunt_held_poll(struct brunt_held *held)

@@ -75,6 +75,9 @@ static void verify(struct held_slot *slot)
 static void detach(struct brunt_held *held, struct held_slot *slot)
 {
 	held_report_hits(held, slot);
+	/* Lost since the last poll: it was not held to here. */
+	if (slot->armed && slot->hits.detached)
+		held_tell_lost(held, slot, -ENOLINK, "what held it was gone before it was undone");
 	if (slot->injector->detach)
 		slot->injector->detach(slot->state);
 	if (!slot->code)

@@ -59,13 +59,25 @@ int brunt_ledger_folder(char *buf, size_t size, bool make, struct brunt_error *e
 	struct stat st;
 	int r = folder_name(buf, size, err);
 
-	if (r < 0 || !make)
+	if (r < 0)
 		return r;
-	if (mkdir(buf, 0755) && errno != EEXIST)
+	/* Whatever the umask: the run's services, and `brunt status` of others, look into it. */
+	if (make && !mkdir(buf, 0755))
+		(void)chmod(buf, 0755);
+	else if (make && errno != EEXIST)
 		return brunt_fail(err, errno, "cannot make '%s': %s", buf, strerror(errno));
-	/* In a folder that anybody may write to, somebody else may have been first. */
-	if (lstat(buf, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
-		return brunt_fail(err, EPERM, "'%s' is not a folder that belongs to us alone; remove it", buf);
+	if (lstat(buf, &st))
+		return !make && errno == ENOENT
+			       ? 0
+			       : brunt_fail(err, errno, "cannot look at '%s': %s", buf, strerror(errno));
+	/*
+	 * Below /tmp somebody else may have been first, and what a ledger says is done: killed, removed. Who only looks
+	 * may look at what is root's.
+	 */
+	if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && (make || st.st_uid)) || st.st_mode & (S_IWGRP | S_IWOTH))
+		return brunt_fail(err, EPERM,
+				  "'%s' is not a folder that belongs to us alone; remove it, or set BRUNT_LEDGER_DIR",
+				  buf);
 	return 0;
 }
 
@@ -102,27 +114,49 @@ static int append(struct brunt_ledger *ledger, unsigned kind, const void *payloa
 	return 0;
 }
 
-/* Written under a name that no reader looks at: a ledger that can be seen has its head, its room and its lock. */
+/*
+ * Written without a name: a ledger that can be seen has its head, its room and its lock, and one that cannot is gone
+ * when we die over it. Where the filesystem has no such files (an overlay of an older kernel), under a name that no
+ * reader looks at.
+ */
+static int open_nameless(struct brunt_ledger *ledger, const char *temporary, bool *ret_named, struct brunt_error *err)
+{
+	ledger->fd = open(ledger->folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0644);
+	*ret_named = ledger->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
+	if (*ret_named)
+		ledger->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	return ledger->fd < 0 ? brunt_fail(err, errno, "cannot create '%s': %s", ledger->path, strerror(errno)) : 0;
+}
+
+/* Unlike rename, link never replaces the ledger of another run with this id. */
+static int give_name(const struct brunt_ledger *ledger, const char *temporary, bool named)
+{
+	char source[32]; /* open(2), O_TMPFILE: the way without CAP_DAC_READ_SEARCH */
+
+	(void)snprintf(source, sizeof(source), "/proc/self/fd/%d", ledger->fd);
+	return linkat(AT_FDCWD, named ? temporary : source, AT_FDCWD, ledger->path, named ? 0 : AT_SYMLINK_FOLLOW)
+		       ? -errno
+		       : 0;
+}
+
 static int fill(struct brunt_ledger *ledger, const struct brunt_ledger_head *head, const char *temporary,
 		struct brunt_error *err)
 {
-	int r;
+	bool named = false;
+	int r = open_nameless(ledger, temporary, &named, err);
 
-	ledger->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (ledger->fd < 0)
-		return brunt_fail(err, errno, "cannot create '%s': %s", temporary, strerror(errno));
-	r = posix_fallocate(ledger->fd, 0, BRUNT_LEDGER_SIZE);
-	if (r)
-		return brunt_fail(err, r, "no room for the ledger '%s': %s", ledger->path, strerror(r));
-	r = ledger_lock(ledger->fd);
+	if (r < 0)
+		return r;
+	r = -posix_fallocate(ledger->fd, 0, BRUNT_LEDGER_SIZE);
+	if (!r)
+		r = ledger_lock(ledger->fd);
 	if (!r)
 		r = append(ledger, FRAME_HEAD, head, sizeof(*head), 0);
-	if (r < 0)
-		return brunt_fail(err, -r, "cannot write the ledger '%s': %s", ledger->path, strerror(-r));
-	/* Unlike rename, link never replaces the ledger of another run with this id. */
-	if (link(temporary, ledger->path))
-		return brunt_fail(err, errno, "cannot create '%s': %s", ledger->path, strerror(errno));
-	return 0;
+	if (!r)
+		r = give_name(ledger, temporary, named);
+	if (named)
+		(void)unlink(temporary);
+	return r < 0 ? brunt_fail(err, -r, "cannot create '%s': %s", ledger->path, strerror(-r)) : 0;
 }
 
 static void ledger_free(struct brunt_ledger *ledger)
@@ -156,8 +190,6 @@ int brunt_ledger_create(const char *folder, const struct brunt_ledger_head *head
 		snprintf(temporary, sizeof(temporary), "%.*s.new",
 			 (int)(strlen(ledger->path) - strlen(BRUNT_LEDGER_SUFFIX)), ledger->path);
 		r = fill(ledger, head, temporary, err);
-		if (ledger->fd >= 0)
-			(void)unlink(temporary);
 	}
 	if (r < 0) {
 		ledger_free(ledger);

@@ -31,6 +31,7 @@
 #define LOOK_FOR_LAUNCHER 100		 /* ms */
 #define HOLDER_GRACE	  (10 * BRUNT_S) /* for a holder whose controller is gone */
 #define LAUNCHER_GRACE	  (1 * BRUNT_S)	 /* to end its services by itself */
+#define WRITER_GRACE	  (3 * BRUNT_S)	 /* for journal and screen, when their controller died */
 #define LOCK_WAIT	  (2 * BRUNT_S)	 /* for the lock of a dead holder */
 
 struct recoverer {
@@ -38,7 +39,8 @@ struct recoverer {
 	int socket;
 	pid_t holder;
 	int holder_pidfd, launcher_pidfd;
-	bool holder_gone, controller_gone;
+	int writers[2]; /* pidfds of journal and screen */
+	bool holder_gone, controller_gone, launcher_looked_for;
 	uint64_t controller_went;
 	char ledger[512];
 };
@@ -140,8 +142,11 @@ static void look_for_launcher(struct recoverer *recoverer)
 {
 	pid_t pid = __atomic_load_n(&recoverer->setup->shared->pid[BRUNT_ROLE_LAUNCHER], __ATOMIC_ACQUIRE);
 
-	if (recoverer->launcher_pidfd < 0 && pid > 0)
-		recoverer->launcher_pidfd = pidfd_open_of(pid);
+	/* Once: one that died meanwhile and was reaped has left its pid to somebody else, whom we would kill. */
+	if (recoverer->launcher_looked_for || pid <= 0)
+		return;
+	recoverer->launcher_looked_for = true;
+	recoverer->launcher_pidfd = pidfd_open_of(pid);
 }
 
 static void watch(struct recoverer *recoverer)
@@ -153,7 +158,7 @@ static void watch(struct recoverer *recoverer)
 			  .events = POLLIN },
 			{ .fd = recoverer->controller_gone ? -1 : recoverer->socket, .events = POLLIN },
 		};
-		bool hurry = recoverer->launcher_pidfd < 0 || recoverer->controller_gone;
+		bool hurry = !recoverer->launcher_looked_for || recoverer->controller_gone;
 
 		if (poll(wait, BRUNT_COUNT(wait), hurry ? LOOK_FOR_LAUNCHER : -1) < 0 && errno != EINTR)
 			nap(10 * BRUNT_MS);
@@ -181,6 +186,38 @@ static void end_launcher(struct recoverer *recoverer)
 	(void)is_over(recoverer->launcher_pidfd, 2000);
 }
 
+/*
+ * The controller waits for them, and is not there any more: those that have not ended with their pipe (stopped, or
+ * before a full pipe) are not worth keeping.
+ */
+static void end_writers(const struct recoverer *recoverer)
+{
+	uint64_t until = brunt_now() + WRITER_GRACE;
+
+	if (!is_over(recoverer->setup->controller_pidfd, 0))
+		return;
+	for (size_t i = 0; i < BRUNT_COUNT(recoverer->writers); i++)
+		if (recoverer->writers[i] >= 0)
+			(void)syscall(SYS_pidfd_send_signal, recoverer->writers[i], SIGCONT, NULL, 0);
+	for (size_t i = 0; i < BRUNT_COUNT(recoverer->writers); i++) {
+		uint64_t now = brunt_now();
+
+		if (!is_over(recoverer->writers[i], now < until ? (int)((until - now) / BRUNT_MS) : 0))
+			(void)syscall(SYS_pidfd_send_signal, recoverer->writers[i], SIGKILL, NULL, 0);
+	}
+}
+
+static void look_for_writers(struct recoverer *recoverer)
+{
+	static const enum brunt_role roles[] = { BRUNT_ROLE_JOURNAL, BRUNT_ROLE_SCREEN };
+
+	for (size_t i = 0; i < BRUNT_COUNT(recoverer->writers); i++) {
+		pid_t pid = recoverer->setup->shared->pid[roles[i]];
+
+		recoverer->writers[i] = pid > 0 ? pidfd_open_of(pid) : -1;
+	}
+}
+
 static int clear_away(struct recoverer *recoverer)
 {
 	const struct brunt_run_setup *setup = recoverer->setup;
@@ -203,7 +240,7 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 {
 	static struct recoverer recoverer;
 	char folder[256];
-	int r;
+	int r, unwritten;
 
 	recoverer = (struct recoverer){
 		.setup = setup,
@@ -219,6 +256,7 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 	if (!r)
 		(void)recover_folder(folder, NULL);
 	r = fork_holder(&recoverer, holder_socket);
+	look_for_writers(&recoverer); /* after the fork: the holder is not to have them */
 	if (r < 0 && recoverer.holder > 0) {
 		(void)kill(recoverer.holder, SIGKILL);
 		holder_ended(&recoverer);
@@ -228,7 +266,8 @@ int brunt_recoverer_main(const struct brunt_run_setup *setup, int socket, int ho
 	if (setup->shared->residue)
 		__atomic_store_n(&setup->shared->residue, recover(&recoverer, RECOVER_FAULTS) ? 1 : 0,
 				 __ATOMIC_RELEASE);
-	(void)result_write(setup, NULL);
+	unwritten = result_write(setup, NULL);
 	r = clear_away(&recoverer);
-	return r || setup->shared->residue ? 6 : 0;
+	end_writers(&recoverer);
+	return r || setup->shared->residue ? 6 : unwritten ? 5 : 0;
 }

@@ -145,7 +145,7 @@ static int on_service_end(struct brunt_story *story, const json_t *event, uint64
 	service->status = json_integer_value(json_object_get(event, "status"));
 	service->failed = json_is_false(json_object_get(event, "expected")) &&
 			  !json_is_true(json_object_get(event, "restarting"));
-	return 0;
+	return *story_text(event, "last_line") ? take_text(&service->last_line, event, "last_line") : 0;
 }
 
 static int on_target(struct brunt_story *story, const json_t *event, uint64_t at)

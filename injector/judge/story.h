@@ -99,6 +99,7 @@ struct story_service {
 	bool up, ready, failed; /* failed: ended unexpectedly, and not started again */
 	unsigned starts;
 	int64_t status;
+	char *last_line; /* what it wrote last before it ended, or NULL */
 };
 
 struct story_finally {

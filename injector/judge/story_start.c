@@ -67,6 +67,8 @@ void brunt_story_free(struct brunt_story *story)
 	free(story->slis);
 	free(story->conditions);
 	free(story->targets);
+	for (size_t i = 0; i < story->service_count; i++)
+		free(story->services[i].last_line);
 	free(story->services);
 	free(story->finally);
 	json_decref(story->aborts);

@@ -202,11 +202,14 @@ static void find_people(const struct brunt_story *story, struct findings *findin
 		if (strcmp(role, "journal") != 0 && strcmp(role, "screen") != 0)
 			verdict_find(findings, BRUNT_ERROR, role, "the %s of this run died", role);
 	}
-	for (size_t j = 0; j < story->service_count; j++)
-		if (story->services[j].failed)
-			verdict_find(findings, BRUNT_ERROR, story->services[j].name,
-				     "service '%s' ended by itself: it %s", story->services[j].name,
-				     verdict_status(story->services[j].status, status, sizeof(status)));
+	for (size_t j = 0; j < story->service_count; j++) {
+		const struct story_service *service = &story->services[j];
+
+		if (service->failed)
+			verdict_find(findings, BRUNT_ERROR, service->name, "service '%s' ended by itself: it %s%s%s",
+				     service->name, verdict_status(service->status, status, sizeof(status)),
+				     service->last_line ? ": " : "", service->last_line ? service->last_line : "");
+	}
 	for (size_t j = 0; j < story->finally_count; j++) {
 		const struct story_finally *finally = &story->finally[j];
 

@@ -57,7 +57,8 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "pid", "integer", false, "" },
 		{ "status", "integer", false, "as of waitpid(2)" },
 		{ "expected", "boolean", false, "brunt ended it, a fault of the run killed it, or it may exit" },
-		{ "restarting", "boolean", false, "it will be started again" } } },
+		{ "restarting", "boolean", false, "it will be started again" },
+		{ "last_line", "string", true, "the last that it wrote: as a rule it says why" } } },
 	{ "service.output", "a service wrote a line", {
 		{ "service", "string", false, "" },
 		{ "line", "string", false, "redacted, cut" },

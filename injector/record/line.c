@@ -128,8 +128,9 @@ static void say_reverted(const struct brunt_story *story, const json_t *event, s
 
 	(void)story;
 	if (json_is_true(json_object_get(event, "clean")))
-		row_print(row, "fault '%s' removed and read back (%s), %s hits", named(event, "step"),
-			  named(event, "reason"), row_count(number(event, "hit"), count, sizeof(count)));
+		row_print(row, "fault '%s' removed and read back (%s), %s hit%s", named(event, "step"),
+			  named(event, "reason"), row_count(number(event, "hit"), count, sizeof(count)),
+			  number(event, "hit") == 1 ? "" : "s");
 	else
 		row_print(row, "fault '%s' IS NOT REMOVED%s", named(event, "step"), because(event, why, sizeof(why)));
 }

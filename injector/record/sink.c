@@ -231,22 +231,19 @@ bool brunt_sink_broken(const struct brunt_sink *sink)
 int brunt_sink_flush(struct brunt_sink *sink, uint64_t within)
 {
 	uint64_t end = brunt_now() + within;
-	int code = 0;
 
 	push(sink);
-	while (sink->current && !code) {
+	while (sink->current) {
 		struct pollfd poller = { .fd = sink->fd, .events = POLLOUT };
 		uint64_t now = brunt_now();
 
-		if (now >= end) {
-			code = -ETIMEDOUT;
-			break;
-		}
+		if (now >= end)
+			return -ETIMEDOUT;
 		(void)poll(&poller, 1, (int)((end - now) / BRUNT_MS) + 1);
 		push(sink);
 	}
 	shut(sink);
-	return sink->broken ? -EPIPE : code;
+	return sink->broken ? -EPIPE : 0;
 }
 
 void brunt_sink_free(struct brunt_sink *sink)

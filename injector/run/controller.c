@@ -3,6 +3,7 @@
  * The controller: the phases of a run, one after the other.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 
 #define PREPARE_WITHIN (30 * BRUNT_S)
 #define UNDO_WITHIN (2 * BRUNT_S)	/* then the lease has ended it */
+#define LAUNCHER_WITHIN (1 * BRUNT_S)	/* to die, after SIGKILL */
+#define RECOVERER_WITHIN (5 * BRUNT_S)
 #define FINALLY_ON_SIGNAL_WITHIN (2 * BRUNT_S)
 
 void controller_turn(struct controller *ctl, uint64_t until)
@@ -198,11 +201,13 @@ static void services_up(struct controller *ctl)
 		again = false;
 		BRUNT_FOREACH(struct brunt_service, service, ctl->plan->services) {
 			struct brunt_error err = { 0 };
+			int r;
 
 			if (ctl->stop || !can_start(ctl, service))
 				continue;
 			again = true;
-			if (controller_service_start(ctl, service->index, &err))
+			r = controller_service_start(ctl, service->index, &err);
+			if (r && r != -EAGAIN)
 				controller_stop(ctl, STOP_ERROR, "%s", err.msg);
 		}
 	}
@@ -254,7 +259,7 @@ static const struct brunt_condition *await(struct controller *ctl, const struct 
 		if (!missing)
 			return NULL;
 		controller_turn(ctl, until);
-	} while (brunt_now() < until && (ctl->stop <= STOP_METHOD || ctl->stop == heed));
+	} while (brunt_now() < until && !ctl->signals && (ctl->stop <= STOP_METHOD || ctl->stop == heed));
 	return missing;
 }
 
@@ -288,6 +293,7 @@ static void method(struct controller *ctl)
 	if (ctl->stop)
 		return;
 	controller_phase(ctl, "method");
+	ctl->method_begun = true;
 	ctl->guarding = true;
 	controller_method(ctl);
 }
@@ -330,7 +336,8 @@ static void finally(struct controller *ctl)
 {
 	int index = 0;
 
-	if (!ctl->plan->finally.count || !ctl->first_applied)
+	/* Whatever the method did, also without a fault: from its first step on. */
+	if (!ctl->plan->finally.count || !ctl->method_begun)
 		return;
 	controller_phase(ctl, "finally");
 	BRUNT_FOREACH(struct brunt_finally, step, ctl->plan->finally) {
@@ -340,14 +347,15 @@ static void finally(struct controller *ctl)
 		bool cancelled = false;
 
 		(void)snprintf(name, sizeof(name), "%s", step->name ? step->name : "finally");
-		if (ctl->signals && timeout > FINALLY_ON_SIGNAL_WITHIN)
-			timeout = FINALLY_ON_SIGNAL_WITHIN;
 		if (controller_launch(ctl, BRUNT_LAUNCH_FINALLY, (uint32_t)index, &command)) {
 			controller_emit(ctl, "finally", 0, "{s:i, s:s, s:i, s:s}", "index", index++, "name", name,
 					"status", -1, "why", "the launcher is gone");
 			continue;
 		}
 		for (uint64_t until = brunt_now() + timeout; !command->ended && ctl->launcher >= 0;) {
+			/* Also for a signal that comes only now. */
+			if (ctl->signals && !cancelled && until > brunt_now() + FINALLY_ON_SIGNAL_WITHIN)
+				until = brunt_now() + FINALLY_ON_SIGNAL_WITHIN;
 			controller_turn(ctl, until);
 			if (command->ended || brunt_now() < until)
 				continue;
@@ -388,6 +396,36 @@ static void after(struct controller *ctl)
 		    STOP_GUARDRAIL);
 }
 
+/*
+ * Who was stopped by a signal goes on, to end in good order. SIGCONT needs no right over a process of the same
+ * session (kill(2)); one that is gone is zero, or a zombie of ours or of the recoverer.
+ */
+static void continue_roles(const struct controller *ctl)
+{
+	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
+		if (ctl->shared->pid[role] > 0 && role != BRUNT_ROLE_PAUSER)
+			(void)kill(ctl->shared->pid[role], SIGCONT);
+}
+
+/* The launcher may be root's, and then not ours to kill: the recoverer does that, when it still lives at the end. */
+static void end_launcher(struct controller *ctl)
+{
+	uint64_t until = brunt_now() + (ctl->signals ? 2 : 7) * BRUNT_S;
+
+	if (ctl->launcher >= 0) {
+		(void)controller_launch(ctl, BRUNT_LAUNCH_END, 0, NULL);
+		while (ctl->launcher >= 0 && brunt_now() < until)
+			controller_turn(ctl, until);
+	}
+	if (ctl->launcher_pid <= 0)
+		return;
+	/* The init of the services' PID namespace: with it goes whatever would not end. */
+	until = brunt_now() + LAUNCHER_WITHIN;
+	(void)kill(ctl->launcher_pid, SIGKILL);
+	while (!waitpid(ctl->launcher_pid, NULL, WNOHANG) && brunt_now() < until)
+		controller_turn(ctl, brunt_now() + 2 * BRUNT_MS);
+}
+
 static void put_away(struct controller *ctl)
 {
 	uint64_t until;
@@ -396,17 +434,8 @@ static void put_away(struct controller *ctl)
 		brunt_watch_stop(ctl->watch);
 	for (size_t i = 0; i < ctl->plan->services.count; i++)
 		ctl->services[i].stopping = true;
-	if (ctl->launcher >= 0) {
-		(void)controller_launch(ctl, BRUNT_LAUNCH_END, 0, NULL);
-		until = brunt_now() + (ctl->signals ? 2 : 7) * BRUNT_S;
-		while (ctl->launcher >= 0 && brunt_now() < until)
-			controller_turn(ctl, until);
-	}
-	if (ctl->launcher_pid > 0) {
-		/* The init of the services' PID namespace: with it goes whatever would not end. */
-		(void)kill(ctl->launcher_pid, SIGKILL);
-		(void)waitpid(ctl->launcher_pid, NULL, 0);
-	}
+	continue_roles(ctl);
+	end_launcher(ctl);
 	if (ctl->holder >= 0) {
 		(void)controller_verb(ctl, BRUNT_VERB_END, 0);
 		until = brunt_now() + UNDO_WITHIN;
@@ -433,25 +462,59 @@ static int tell_verdict(struct controller *ctl)
 	return status;
 }
 
-/* The document goes to the recoverer, which writes the file; then this run has nothing more to say. */
-static void leave_result(struct controller *ctl)
+/* To the user's stderr, if that takes it now: nobody waits for a full pipe here. */
+static void complain(const char *text)
+{
+	struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&wait, 1, 0) == 1 && wait.revents == POLLOUT)
+		(void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+/* How the recoverer ended: it has the last word about what is left on the host. */
+static int await_recoverer(struct controller *ctl)
+{
+	uint64_t until = brunt_now() + RECOVERER_WITHIN;
+	int status = 0;
+	pid_t pid;
+
+	if (ctl->recoverer >= 0)
+		(void)shutdown(ctl->recoverer, SHUT_WR);
+	while (!(pid = waitpid(ctl->shared->pid[BRUNT_ROLE_RECOVERER], &status, WNOHANG)) && brunt_now() < until)
+		controller_turn(ctl, brunt_now() + 2 * BRUNT_MS);
+	if (pid > 0 && WIFEXITED(status))
+		return WEXITSTATUS(status);
+	return BRUNT_ERROR;
+}
+
+/*
+ * The document goes to the recoverer, which writes the file and removes the last traces; then this run has nothing
+ * more to say. Returns the exit status: the verdict's, unless that is too good for how it ended.
+ */
+static int leave_result(struct controller *ctl, int status)
 {
 	struct brunt_result_box *box = ctl->setup->result;
 	json_t *document = brunt_story_document(ctl->story);
+
+	controller_redact(ctl, document);
+
 	BRUNT_AUTO_FREE char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
-	uint64_t until = brunt_now() + 3 * BRUNT_S;
+	int end;
 
 	json_decref(document);
 	if (text) {
-		brunt_plan_redact(ctl->plan, text);
 		box->size = (uint32_t)strnlen(text, BRUNT_RESULT_MAX - 1);
 		memcpy(box->text, text, box->size);
 		__atomic_store_n(&box->ready, 1, __ATOMIC_RELEASE);
 	}
-	if (ctl->recoverer >= 0)
-		(void)shutdown(ctl->recoverer, SHUT_WR);
-	while (ctl->recoverer >= 0 && brunt_now() < until)
-		controller_turn(ctl, until);
+	end = await_recoverer(ctl);
+	if (end == BRUNT_RESIDUE)
+		complain("brunt: something that this run made could not be removed: see `brunt recover`\n");
+	else if (end)
+		complain("brunt: the recoverer did not get to its end: give `brunt recover`\n");
+	if (!end || status == BRUNT_RESIDUE)
+		return status;
+	return end == BRUNT_RESIDUE ? BRUNT_RESIDUE : BRUNT_ERROR;
 }
 
 static int allocate(struct controller *ctl, struct brunt_error *err)
@@ -555,7 +618,10 @@ int controller_main(struct controller *ctl)
 	put_away(ctl);
 	await_recovery(ctl);
 	status = tell_verdict(ctl);
-	leave_result(ctl);
+	status = leave_result(ctl, status);
+	/* The loop takes signals as they come and heeds them one by one: one that was taken must still be counted. */
+	for (int i = 0; i < 64 && sd_event_run(ctl->loop, 0) > 0; i++)
+		;
 	release(ctl);
 	return status;
 }

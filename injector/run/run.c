@@ -23,12 +23,15 @@
 
 #include "brunt/clock.h"
 #include "brunt/error.h"
+#include "brunt/file.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
 #include "run/controller.h"
 #include "run/run.h"
 
-#define JOURNAL_FLUSH_WITHIN (5 * BRUNT_S)
+#define JOURNAL_WITHIN (5 * BRUNT_S)	/* to write the rest to a slow disk */
+#define HURRY_WITHIN (1 * BRUNT_S)	/* each writer, after a signal: who sends one soon sends SIGKILL */
+#define ROLES_WITHIN (5 * BRUNT_S)	/* to end, when the run came to nothing */
 #define PREPARE_WITHIN_MS 30000
 
 /* Sockets between the roles; [0] is the controller's end, of streams the reader's. */
@@ -46,6 +49,7 @@ struct run {
 	int shared_fd;
 	char journal_path[512];
 	pid_t screen, journal, recoverer, launcher;
+	bool hurry; /* a signal asked to end */
 };
 
 static void close_pair(int pair[2])
@@ -193,16 +197,26 @@ static pid_t fork_recoverer(struct run *run)
 
 /*
  * Asks the holder to prepare, and waits until it answers (the controller reads what it says): from then on the ledger
- * knows the run's cgroup and scratch folder, and they may be made.
+ * knows the run's cgroup and scratch folder, and they may be made. *ret_known false: there is no ledger; the controller
+ * will read why.
  */
-static int await_ledger(struct run *run, struct brunt_error *err)
+static int await_ledger(struct run *run, bool *ret_known, struct brunt_error *err)
 {
 	const struct brunt_verb verb = { .kind = BRUNT_VERB_PREPARE };
 	struct pollfd wait = { .fd = run->wires.holder[0], .events = POLLIN };
+	char folder[96], path[128], byte;
+	int r = brunt_ledger_folder(folder, sizeof(folder), false, err);
 
+	if (r)
+		return r;
+	(void)snprintf(path, sizeof(path), "%s/%s.ledger", folder, run->setup.shared->run);
 	if (send(wait.fd, &verb, sizeof(verb), MSG_NOSIGNAL) != sizeof(verb) ||
 	    poll(&wait, 1, PREPARE_WITHIN_MS) != 1)
 		return brunt_fail(err, ETIMEDOUT, "the holder did not get ready");
+	/* Its end is readable, too; and one that could not make the ledger answers. */
+	if (recv(wait.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		return brunt_fail(err, EPIPE, "the holder died before it got ready");
+	*ret_known = !access(path, F_OK);
 	return 0;
 }
 
@@ -232,51 +246,85 @@ static bool needs_launcher(const struct brunt_plan *plan)
 static int fork_roles(struct run *run, struct brunt_error *err)
 {
 	struct brunt_shared *shared = run->setup.shared;
+	bool known = false;
 	int r = 0;
 
 	run->journal = fork_journal(run);
 	run->screen = run->journal < 0 ? -1 : fork_screen(run);
-	run->recoverer = run->screen < 0 ? -1 : fork_recoverer(run);
-	if (run->recoverer < 0)
+	if (run->screen < 0)
 		return brunt_fail(err, errno, "cannot fork: %s", strerror(errno));
+	/* Known to the recoverer from its start: should the controller die, it sees to their end. */
 	shared->pid[BRUNT_ROLE_JOURNAL] = run->journal;
 	shared->pid[BRUNT_ROLE_SCREEN] = run->screen;
+	run->recoverer = fork_recoverer(run);
+	if (run->recoverer < 0)
+		return brunt_fail(err, errno, "cannot fork: %s", strerror(errno));
 	shared->pid[BRUNT_ROLE_RECOVERER] = run->recoverer;
 	/* The holder's end must be in the holder alone, or its death is not heard. */
 	(void)close(BRUNT_TAKE_FD(run->wires.holder[1]));
-	r = await_ledger(run, err);
-	if (!r)
+	r = await_ledger(run, &known, err);
+	if (!r && known)
 		r = make_run_dir(run, err);
 	/* Last, because it unshares: later children of ours would land in its PID namespace. */
-	if (!r && needs_launcher(run->plan)) {
+	if (!r && known && needs_launcher(run->plan)) {
 		r = brunt_launcher_fork(&run->setup, run->wires.launcher[1], &run->launcher, err);
 		shared->pid[BRUNT_ROLE_LAUNCHER] = r ? 0 : run->launcher;
 	}
 	return r;
 }
 
-/* Lets the screen write all it has, for as long as its reader needs: nothing is held any more. A signal ends the wait. */
-static void await_screen(struct run *run, struct brunt_sink *sink)
+/* One that was stopped goes on: what it has not written yet would be lost with it. */
+static bool has_ended(pid_t pid)
 {
-	sigset_t signals;
+	int status;
+	pid_t r = waitpid(pid, &status, WNOHANG | WUNTRACED);
+
+	if (r == pid && WIFSTOPPED(status)) {
+		(void)kill(pid, SIGCONT);
+		return false;
+	}
+	return r != 0;
+}
+
+/* A signal that asks to end, or the end of a child; waits at most 20 ms. */
+static int await_signal(void)
+{
+	static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
 	const struct timespec moment = { .tv_nsec = 20 * (long)BRUNT_MS };
-	bool flushed = false;
+	sigset_t signals;
 
 	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGHUP);
+	for (size_t i = 0; i < BRUNT_COUNT(wanted); i++)
+		(void)sigaddset(&signals, wanted[i]);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	for (;;) {
-		if (!flushed)
-			flushed = !brunt_sink_flush(sink, 20 * BRUNT_MS) || brunt_sink_broken(sink);
-		if (waitpid(run->screen, NULL, WNOHANG))
-			return;
-		if (sigtimedwait(&signals, NULL, &moment) > 0) {
-			(void)kill(run->screen, SIGKILL);
-			(void)waitpid(run->screen, NULL, 0);
+	return sigtimedwait(&signals, NULL, &moment);
+}
+
+/*
+ * Lets a writer write all it has and end. Nothing is held any more: it may take that long (0: for as long as its
+ * reader needs). A signal leaves it HURRY_WITHIN; then it is killed, so that no process of the run stays.
+ */
+static void await_writer(struct run *run, pid_t pid, struct brunt_sink *sink, uint64_t within)
+{
+	uint64_t until = within ? brunt_now() + within : 0;
+	bool flushed = false;
+
+	while (!has_ended(pid)) {
+		uint64_t now = brunt_now();
+		int signal;
+
+		if (run->hurry && (!until || until > now + HURRY_WITHIN))
+			until = now + HURRY_WITHIN;
+		if (until && now >= until) {
+			(void)kill(pid, SIGKILL);
+			(void)await_signal(); /* one that hangs in the kernel ends when that lets it */
+			(void)waitpid(pid, NULL, WNOHANG);
 			return;
 		}
+		if (!flushed)
+			flushed = brunt_sink_flush(sink, 0) != -ETIMEDOUT;
+		signal = await_signal();
+		run->hurry |= signal > 0 && signal != SIGCHLD;
 	}
 }
 
@@ -318,11 +366,43 @@ static int control(struct run *run, struct brunt_error *err)
 	if (brunt_sink_new(wires->journal[1], &ctl.journal, err) || brunt_sink_new(wires->screen[1], &ctl.screen, err))
 		return -err->code;
 	status = controller_main(&ctl);
-	(void)brunt_sink_flush(ctl.journal, JOURNAL_FLUSH_WITHIN);
-	await_screen(run, ctl.screen);
+	run->hurry = ctl.signals > 0;
+	await_writer(run, run->journal, ctl.journal, JOURNAL_WITHIN);
+	await_writer(run, run->screen, ctl.screen, 0);
 	brunt_sink_free(ctl.journal);
 	brunt_sink_free(ctl.screen);
 	return status;
+}
+
+/* Every role that was forked hears EOF and ends; only then is the host as it was. */
+static void give_up(struct run *run)
+{
+	const pid_t roles[] = { run->launcher, run->recoverer, run->journal, run->screen };
+	uint64_t until = brunt_now() + ROLES_WITHIN;
+
+	close_wires(&run->wires);
+	for (size_t i = 0; i < BRUNT_COUNT(roles); i++)
+		while (roles[i] > 0 && !has_ended(roles[i]) && brunt_now() < until)
+			(void)await_signal();
+}
+
+/*
+ * What the file says until the run has something better to say: a brunt that is killed as a whole must not leave an
+ * older run's verdict there.
+ */
+static int put_first_result(const char *path, struct brunt_error *err)
+{
+	static const char why[] = "the run has not ended, or all of brunt was killed: see `brunt status`";
+	char text[512];
+	int size;
+
+	if (!path)
+		return 0;
+	size = snprintf(text, sizeof(text),
+			"{\n  \"schema\": 1,\n  \"verdict\": \"error\",\n  \"exit\": %d,\n"
+			"  \"reasons\": [\n    \"%s\"\n  ]\n}\n",
+			BRUNT_ERROR, why);
+	return brunt_file_replace(path, text, (size_t)size, err);
 }
 
 int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)
@@ -333,12 +413,17 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 		.setup = { .plan = plan, .result_path = options->result, .controller_pidfd = -1 },
 		.wires = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, -1 },
 		.shared_fd = -1,
+		.screen = -1,
+		.journal = -1,
+		.recoverer = -1,
 		.launcher = -1,
 	};
 	int r = brunt_identity_get(&run.setup.identity, err);
 
 	run.setup.seed = options->has_seed ? options->seed : plan->seed;
 	run.setup.capabilities = brunt_plan_capabilities(plan);
+	if (!r)
+		r = put_first_result(options->result, err);
 	if (!r)
 		r = brunt_preflight(plan, err);
 	if (!r)
@@ -354,7 +439,7 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 		r = fork_roles(&run, err);
 	if (!r)
 		r = control(&run, err);
-	else
-		close_wires(&run.wires);	/* every role that was forked hears EOF and ends */
+	if (r < 0)
+		give_up(&run);
 	return r;
 }

@@ -24,32 +24,42 @@ cgroup_mount() {
 	awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts
 }
 
-# Every "pid start-time" of this shell and its ancestors: they are the test.
+# This shell and its ancestors: they are the test.
 ancestors() {
-	local pid=$$
+	local pid=$$ stat
 	while [ "${pid:-0}" -gt 0 ]; do
 		echo "$pid"
-		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
+		read -r stat <"/proc/$pid/stat" || return
+		stat=${stat##*) }
+		pid=${stat#* }
+		pid=${pid%% *}
 	done
 }
 
+# Without a process of its own for each that it looks at: there may be many.
 processes() {
-	local mine dir pid comm own
+	local dir pid comm own stat state parent
 	own=" $(ancestors | tr '\n' ' ') "
-	mine=$(readlink /proc/self/ns/net)
 	for dir in /proc/[0-9]*; do
 		pid=${dir#/proc/}
-		case $own in *" $pid "*) continue ;; esac
-		[ "$(awk '/^PPid:/ { print $2 }' "$dir/status" 2>/dev/null)" = $$ ] && continue
-		comm=$(cat "$dir/comm" 2>/dev/null) || continue
 		if [ -n "${BRUNT_SANDBOX:-}" ]; then
-			[ "$(readlink "$dir/ns/net" 2>/dev/null)" = "$mine" ] || continue
+			[ "$dir/ns/net" -ef /proc/self/ns/net ] || continue
+		fi
+		case $own in *" $pid "*) continue ;; esac
+		{ read -r comm <"$dir/comm" && read -r stat <"$dir/stat"; } 2>/dev/null || continue
+		stat=${stat##*) }
+		state=${stat%% *}
+		parent=${stat#* }
+		parent=${parent%% *}
+		[ "$parent" = $$ ] && continue
+		if [ -n "${BRUNT_SANDBOX:-}" ]; then
 			[ "$BASHPID" = "$pid" ] && continue
 		else
 			case $comm in brunt*) ;; *) continue ;; esac
 		fi
 		# Running or asleep changes by itself; stopped, traced and dead do not.
-		echo "$pid $comm $(awk '/^State:/ && $2 ~ /[TtZX]/ { print $2 }' "$dir/status" 2>/dev/null)"
+		case $state in [TtZX]) ;; *) state= ;; esac
+		echo "$pid $comm $state"
 	done
 }
 
@@ -73,8 +83,10 @@ fi
 
 section 'bpf programs and links named brunt_'
 if have bpftool && have python3; then
+	# BPF objects know no namespace. In a sandbox those are left out that a process outside of it holds: they belong
+	# to other runs. The kernel frees programs a moment after their last user.
 	python3 - <<-'PYTHON'
-	import json, subprocess
+	import glob, json, os, subprocess, time
 
 	def show(what):
 	    out = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True)
@@ -84,12 +96,39 @@ if have bpftool && have python3; then
 	        print("(bpftool cannot list %ss here: not looked at)" % what)
 	        return []
 
-	programs = {p["id"]: p for p in show("prog") if isinstance(p, dict) and p.get("name", "").startswith("brunt_")}
-	for p in programs.values():
+	def held_elsewhere():
+	    held, mine = set(), os.stat("/proc/self/ns/net").st_ino
+	    for process in glob.glob("/proc/[0-9]*"):
+	        try:
+	            if os.stat(process + "/ns/net").st_ino == mine:
+	                continue
+	            for name in os.listdir(process + "/fd"):
+	                if "bpf" in os.readlink(process + "/fd/" + name):
+	                    with open(process + "/fdinfo/" + name, encoding="ascii") as info:
+	                        held |= {int(l.split()[1]) for l in info if l.startswith("prog_id:")}
+	        except (OSError, ValueError):
+	            pass
+	    return held
+
+	def programs():
+	    found = {p["id"]: p for p in show("prog") if isinstance(p, dict) and p.get("name", "").startswith("brunt_")}
+	    if "BRUNT_SANDBOX" in os.environ and found:
+	        for foreign in held_elsewhere():
+	            found.pop(foreign, None)
+	    return found
+
+	left = programs()
+	for _ in range(10):
+	    if not left:
+	        break
+	    time.sleep(0.05)
+	    again = programs()
+	    left = {i: p for i, p in left.items() if i in again}
+	for p in left.values():
 	    print("program", p["id"], p["type"], p["name"])
-	for l in show("link"):
-	    if isinstance(l, dict) and l.get("prog_id") in programs:
-	        print("link", l["id"], l["type"], programs[l["prog_id"]]["name"])
+	for l in show("link") if left else []:
+	    if isinstance(l, dict) and l.get("prog_id") in left:
+	        print("link", l["id"], l["type"], left[l["prog_id"]]["name"])
 	PYTHON
 fi
 
@@ -101,9 +140,17 @@ for tool in iptables-legacy-save ip6tables-legacy-save; do
 	have $tool && $tool 2>/dev/null | sed -e '/^#/d' -e 's/\[[0-9]*:[0-9]*\]/[N:N]/'
 done
 
+# In a sandbox those of its own runs (whose journals are in $WORK) and of the test: there is no cgroup namespace.
 section "cgroups named brunt*"
 mount=$(cgroup_mount)
-if [ -n "$mount" ]; then
+if [ -n "$mount" ] && [ -n "${BRUNT_SANDBOX:-}" ] && [ -n "${WORK:-}" ]; then
+	{
+		find "$WORK" -name '*.jsonl' | sed 's#.*-\([0-9a-f]*\)\.jsonl$#/brunt.\1#'
+		cat "$WORK/cgroups" 2>/dev/null
+	} | sort -u | while read -r cgroup; do
+		find "$mount$cgroup" -type d 2>/dev/null | sed "s#^$mount##"
+	done
+elif [ -n "$mount" ]; then
 	find "$mount" -type d \( -name 'brunt*' -o -path '*/brunt*/*' \) 2>/dev/null | sed "s#^$mount##" | sort
 else
 	echo "(no cgroup v2 here)"

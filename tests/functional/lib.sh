@@ -52,17 +52,19 @@ sandbox() {
 
 # Pids in this network namespace, but not this shell, its ancestors or its command substitutions.
 sandbox_pids() {
-	local mine dir pid own=' ' up=$$
-	mine=$(readlink "/proc/$$/ns/net")
+	local dir pid own=' ' up=$$ stat
 	while [ "${up:-0}" -gt 0 ]; do
 		own="$own$up "
-		up=$(awk '/^PPid:/ { print $2 }' "/proc/$up/status" 2>/dev/null)
+		read -r stat <"/proc/$up/stat" || break
+		stat=${stat##*) }
+		up=${stat#* }
+		up=${up%% *}
 	done
 	for dir in /proc/[0-9]*; do
 		pid=${dir#/proc/}
+		[ "$dir/ns/net" -ef "/proc/$$/ns/net" ] || continue
 		case $own in *" $pid "*) continue ;; esac
-		[ "$pid" = "$BASHPID" ] && continue
-		[ "$(readlink "$dir/ns/net" 2>/dev/null)" = "$mine" ] && echo "$pid"
+		[ "$pid" = "$BASHPID" ] || echo "$pid"
 	done
 }
 
@@ -110,6 +112,15 @@ run() {
 	timeout --kill-after=5 "${LIMIT:-60}" "$@" >"$WORK/.out" 2>"$WORK/.err" </dev/null
 	# shellcheck disable=SC2034 # for the test
 	status=$? out=$(cat "$WORK/.out") err=$(cat "$WORK/.err")
+}
+
+# Where an ordinary user can run brunt: a clone in /root is closed to him, a copy in $WORK is not.
+user_brunt() {
+	if as_user test -x "$BRUNT" 2>/dev/null; then
+		echo "$BRUNT"
+	else
+		install -m 755 "$BRUNT" "$WORK/brunt-of-anyone" && echo "$WORK/brunt-of-anyone"
+	fi
 }
 
 # An ordinary user runs a command.

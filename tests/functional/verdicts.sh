@@ -57,6 +57,9 @@ verdict too-wide 4 REFUSED
 plan error "$web, \"method\": [ { \"fault\": \"process.kill\", \"on\": \"web\" } ]"
 sed -i 's/exec nginx/exec no-such-nginx/' "$WORK/error.json"
 verdict error 5 ERROR
+sed -i "s/exec no-such-nginx/echo 'no licence for nginx' \&\& exit 3; exec nginx/" "$WORK/error.json"
+run brunt run --plain "$WORK/error.json"
+like "$out" "service 'web' .*no licence for nginx" 'a service that ends early: its last line says why'
 
 plan inconclusive "$web, $steady, \"method\": [ { \"name\": \"beside\", \"fault\": \"packet.drop\", \"on\": \"web\", \"to\": [\"10.9.9.9:5432/tcp\"], \"hold\": \"1s\" } ]"
 verdict inconclusive 7 INCONCLUSIVE
@@ -116,7 +119,7 @@ like "$(awk '/^State/' "/proc/$sleeper/status")" 'S \(sleeping' 'and the process
 kill "$sleeper"
 
 # Without privilege: which capability, for which step.
-run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env HOME="$WORK" XDG_STATE_HOME="$WORK/user" "$BRUNT" run --plain "$WORK/passed.json"
+run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env HOME="$WORK" XDG_STATE_HOME="$WORK/user" "$(user_brunt)" run --plain "$WORK/passed.json"
 is "$status" 9 'an ordinary user is unable'
 like "$out$err" 'CAP_(BPF|NET_ADMIN)' 'and is told the missing capability'
 like "$out$err" 'lossy' 'and for which step'

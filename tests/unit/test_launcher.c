@@ -473,6 +473,7 @@ static void a_command_runs_as_the_callers_user_without_privileges(void **state)
 {
 	struct bench *bench = *state;
 	char seen[2048], wanted[64];
+	const char *ignored;
 	int status;
 
 	run_step(bench, NULL,
@@ -487,7 +488,10 @@ static void a_command_runs_as_the_callers_user_without_privileges(void **state)
 	assert_non_null(strstr(seen, "NoNewPrivs:\t1"));
 	assert_non_null(strstr(seen, "CapPrm:\t0000000000000000"));
 	assert_non_null(strstr(seen, "SigBlk:\t0000000000000000"));
-	assert_non_null(strstr(seen, "SigIgn:\t0000000000000000"));
+	/* The C library's own (32, 33) are out of reach: a parent that used posix_spawn (make) leaves them ignored. */
+	ignored = strstr(seen, "SigIgn:\t");
+	assert_non_null(ignored);
+	assert_int_equal(strtoull(ignored + strlen("SigIgn:\t"), NULL, 16) & ~0x180000000ULL, 0);
 }
 
 static void a_command_runs_as_root_only_when_the_plan_says_so(void **state)

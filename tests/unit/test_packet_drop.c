@@ -447,6 +447,39 @@ bool __wrap_brunt_bpf_has_tcx(int program)
 	return !pretend_no_tcx && __real_brunt_bpf_has_tcx(program);
 }
 
+/* lo has index 1 in every namespace: told apart it cannot be, hit it can, in this test alone. */
+static bool pretend_unique;
+int __real_brunt_interface_is_unique(const char *proc, unsigned index, const char *name, struct brunt_error *err);
+int __wrap_brunt_interface_is_unique(const char *proc, unsigned index, const char *name, struct brunt_error *err);
+int __wrap_brunt_interface_is_unique(const char *proc, unsigned index, const char *name, struct brunt_error *err)
+{
+	return pretend_unique ? 0 : __real_brunt_interface_is_unique(proc, index, name, err);
+}
+
+static void before_linux_6_6_an_interface_that_cannot_be_told_apart_is_refused(void **unused)
+{
+	struct brunt_item item = {
+		.kind = BRUNT_TARGET_INTERFACE, .name = "lo", .picked = true, .interface_index = if_nametoindex("lo"),
+	};
+	struct brunt_victims victims = { .items = &item, .matched = 1, .picked = 1, .share = 1 };
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	struct brunt_undo_record undo;
+	struct brunt_error err = { 0 };
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	pretend_no_tcx = true;
+	lab_load(&f, "packet.drop");
+	pretend_no_tcx = false;
+	assert_int_equal(f.injector->prepare(f.state, &victims, &undo, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "cannot tell 'lo' from interface 1"));
+	item.interface_index = 123456789;
+	assert_int_equal(f.injector->prepare(f.state, &victims, &undo, &err), 0);
+	lab_unload(&f);
+}
+
 static void before_linux_6_6_an_interface_is_hit_through_the_root_cgroup(void **unused)
 {
 	struct brunt_item item = { .kind = BRUNT_TARGET_INTERFACE, .name = "lo", .picked = true };
@@ -468,6 +501,7 @@ static void before_linux_6_6_an_interface_is_hit_through_the_root_cgroup(void **
 	pretend_no_tcx = true;
 	lab_load(&f, "packet.drop");
 	pretend_no_tcx = false;
+	pretend_unique = true;
 	lab_hold(&f, item, LAB_LEASE);
 	assert_int_equal(lab_send(tx, rx, &to, 50), 0);
 	assert_int_equal(lab_poll(&f).hit, 50);
@@ -477,6 +511,7 @@ static void before_linux_6_6_an_interface_is_hit_through_the_root_cgroup(void **
 	assert_int_equal(lab_send(tx, rx, &to, 50), 50);
 	lab_release(&f);
 	lab_unload(&f);
+	pretend_unique = false;
 	close_pair(tx, rx);
 	lab_assert_nothing_left();
 }
@@ -638,6 +673,7 @@ int main(void)
 		cmocka_unit_test(a_neighbour_in_the_same_cgroup_is_not_hit),
 		cmocka_unit_test(a_new_socket_of_the_process_is_hit),
 		cmocka_unit_test(packets_at_an_interface_are_lost),
+		cmocka_unit_test(before_linux_6_6_an_interface_that_cannot_be_told_apart_is_refused),
 		cmocka_unit_test(before_linux_6_6_an_interface_is_hit_through_the_root_cgroup),
 		cmocka_unit_test(a_cgroup_that_is_removed_is_reported),
 		cmocka_unit_test(killing_the_holder_brings_traffic_back),

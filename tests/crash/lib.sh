@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What the crash tests share: a victim that says how it is, and runs that are looked at while they hold a fault.
+# shellcheck source=tests/functional/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../functional/lib.sh"
+
+PORT=8090
+declare -A pid_of
+
+# Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
+# waiting. Returns in those.
+each_kind() {
+	local part code worst=0
+	[ -z "${KIND:-}" ] || return 0
+	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
+	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
+	trap 'exit 143' HUP INT TERM
+	for KIND in ${KINDS:-packet.drop connect.fail process.pause}; do
+		export KIND
+		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
+	done
+	for part in $(jobs -p); do
+		wait "$part"
+		code=$?
+		[ $code -le $worst ] || worst=$code
+	done
+	cat "$parts"/*
+	exit $worst
+}
+
+# The JSON of the fault of that kind.
+fault_json() {
+	case $1 in
+	connect.fail) echo '"fault": "connect.fail", "errno": "ECONNREFUSED"' ;;
+	*) echo "\"fault\": \"$1\"" ;;
+	esac
+}
+
+victim_start() {
+	python3 "$TESTS/crash/victim.py" serve $PORT &
+	server=$!
+	python3 "$TESTS/crash/victim.py" ask $PORT "$WORK/log" "$WORK/victim.pid" &
+	victim=$!
+	within 5 grep -q ^ok "$WORK/log" || skip_all "the victim does not start"
+}
+
+victim_end() {
+	check 'the victim is alive, and its server' kill "$victim" "$server"
+	wait "$victim" "$server" 2>/dev/null
+}
+
+# plan NAME FAULT-JSON [OTHER-JSON]: a fault that is held until the run is ended.
+plan() {
+	cat >"$WORK/$1.json" <<-END
+	{ "schema": 1, "name": "$1", ${3:-}
+	  "targets": { "victim": { "process": { "pid_file": "$WORK/victim.pid" } } },
+	  "services": { "idle": { "run": ["sleep", "1000"], "may_exit": true } },
+	  "method": [
+	    { "name": "hurt", "on": "victim", "background": true, $2 },
+	    { "name": "look", "observe": "2m" } ],
+	  "blast_radius": { "victims": 1, "duration": "5m" } }
+	END
+}
+
+# Milliseconds of the clock that the victim writes down.
+clock_ms() {
+	local now=${EPOCHREALTIME/[.,]/}
+	echo "${now%???}"
+}
+
+# The time of the first "ok" after that; empty without. The fault keeps every "ok" away, so none is from before it ended.
+first_ok_after() {
+	tail -n 2000 "$WORK/log" | awk -v since="$1" '$1 == "ok" && $2 > since + 0 { print $2; exit }'
+}
+
+well_since() {
+	[ -n "$(first_ok_after "$1")" ]
+}
+
+# Nothing has gone well for 150 ms.
+hurt() {
+	! well_since $(($(clock_ms) - 150))
+}
+
+# roles PLAN: fills pid_of with the living roles of that run; succeeds when it holds a fault.
+roles() {
+	local name pid state=
+	pid_of=()
+	while read -r name pid; do
+		if [ "$name" = state ]; then state=$pid; else pid_of[$name]=$pid; fi
+	done < <("$BRUNT" status --output=json | python3 -c '
+import json, sys
+for run in json.load(sys.stdin)["runs"]:
+    if run["plan"] == sys.argv[1]:
+        for role in run["pids"].items():
+            print(*role)
+        print("state", *{fault["state"] for fault in run["faults"]})' "$1")
+	[ "$state" = held ]
+}
+
+# No process of brunt is left in the sandbox.
+no_roles() {
+	local pid comm
+	for pid in $(sandbox_pids); do
+		read -r comm 2>/dev/null <"/proc/$pid/comm" && [[ $comm != brunt* ]] || return 1
+	done
+}
+living_roles() {
+	local pid
+	for pid in $(sandbox_pids); do
+		grep -H ^brunt "/proc/$pid/comm"
+		grep -E '^State' "/proc/$pid/status"
+	done 2>/dev/null
+}
+
+# is_over PID: it has ended, although nobody has waited for it yet.
+is_over() {
+	local stat
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+	stat=${stat##*) }
+	[ "${stat%% *}" = Z ]
+}
+
+verdict_of() { # RESULT-FILE
+	python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["verdict"])' "$1" 2>&1
+}
