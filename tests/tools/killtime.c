@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 		double begin;
 		int quiet = 0;
 
-		for (int i = 0; i < 2000 && quiet < 20; i++)
+		for (int i = 0; i < 40000 && quiet < 20; i++)
 			quiet = probe(tx, 500) ? 0 : quiet + 1;
 		if (quiet < 20) {
 			puts("-1 -1");
