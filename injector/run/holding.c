@@ -184,6 +184,12 @@ static int on_holder(sd_event_source *source, int fd, uint32_t revents, void *us
 			on_report(ctl, &report);
 			continue;
 		}
+		/*
+		 * It ended before it read our last renewal: unix_release_sock() leaves ECONNRESET, which is told once, and
+		 * first; what it had said before waits behind that.
+		 */
+		if (size < 0 && errno == ECONNRESET)
+			continue;
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		break;

@@ -336,8 +336,12 @@ static int receive(int socket, struct brunt_launch_report *ret, int *ret_fd)
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
 	};
-	ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t size;
 
+	/* It ended before it read our last verb; what it had said before waits behind that error (as in holding.c). */
+	do
+		size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == ECONNRESET);
 	*ret_fd = -1;
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -errno;

@@ -215,7 +215,7 @@ SERVICES=$phoenix TARGETS=$each plan times-behind "\"blast_radius\": { \"victims
 SERVICES=$phoenix TARGETS=$each plan victims "\"blast_radius\": { \"victims\": 2 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"400ms\", \"times\": 3 } ]"
 SERVICES=$phoenix TARGETS=${each/each/start} plan stale "\"method\": [ $judged, { \"name\": \"k\", $kills }, { \"observe\": \"400ms\" }, { \"name\": \"k2\", $kills } ]"
 pause='"fault": "process.pause", "on": "phoenix", "background": true'
-SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$ >$PUB/phoenix.pid; exec sleep 2000\""} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat $PUB/phoenix.pid)\" }, { \"observe\": \"1500ms\" } ]"
+SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$\$\$ >$PUB/phoenix.pid; exec sleep 2000\""} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat $PUB/phoenix.pid)\" }, { \"observe\": \"1500ms\" } ]"
 # ---- blast radius, hits ----
 twins='"twins": { "process": { "cmdline": "^twin-of-brunt", "any_pid_namespace": true }, "pick": "all", "resolve": "each" }'
 bash -c 'exec -a twin-of-brunt sleep 3000' &
@@ -253,7 +253,7 @@ service() {
 }
 listen="import socket,time; time.sleep(0.3); s=socket.create_server(('127.0.0.1',PORT))"
 service prepare-fails '"s": { "prepare": ["echo fine", "echo no licence; exit 4"], "run": ["sleep", "1000"] }'
-service prepare-once "\"s\": { \"prepare\": [\"echo first >>$PUB/prepared\", \"echo second >>$PUB/prepared\"], \"run\": \"cat $PUB/prepared; sleep 0.2; exit 1\", \"restart\": \"20ms\" }"
+LOOK=1500ms service prepare-once "\"s\": { \"prepare\": [\"echo first >>$PUB/prepared\", \"echo second >>$PUB/prepared\"], \"run\": \"cat $PUB/prepared; sleep 0.2; exit 1\", \"restart\": \"20ms\" }"
 service ready-tcp "\"s\": { \"run\": [\"python3\", \"-c\", \"${listen/PORT/4001}; time.sleep(1000)\"], \"ready\": { \"tcp\": \"127.0.0.1:4001\" } }"
 service ready-http "\"s\": { \"run\": \"cd /usr/share && sleep 0.3 && exec python3 -m http.server -b 127.0.0.1 4002\", \"ready\": { \"http\": \"http://127.0.0.1:4002/\" } }"
 service ready-file "\"s\": { \"run\": \"sleep 0.3; touch $PUB/ready; sleep 1000\", \"ready\": { \"file\": \"$PUB/ready\" } }"
@@ -296,4 +296,100 @@ ended words 7 'a service with env and cwd'
 like "$events" "\"line\":\"$PUB\"" 'cwd: relative to the plan'
 like "$events" '"line":"said"' 'env: is set'
 like "$events" '"service.end".*"service":"s".*"last_line":"z0' 'its last line: cut between characters'
+
+# ---- secrets ----
+secret='se"cr\\et'"'"'pass\\n"word'
+printf '%s\n' "$secret" >"$WORK/secret"
+cat >"$WORK/secret.py" <<-'END'
+	import os, sys
+	secret = os.environ["PASSWORD"]
+	print("I know", secret, flush=True)
+	print("x" * 4090 + secret, flush=True)
+	sys.stderr.write(secret)
+	sys.stderr.flush()
+	import time
+	time.sleep(float(sys.argv[1]))
+	sys.exit(secret)
+END
+cat >"$WORK/secret.json" <<-END
+	{ "schema": 1, "name": "secret", "lease": "3s",
+	  "variables": { "password": { "file": "secret", "secret": true } },
+	  "services": { "s": { "run": ["python3", "$WORK/secret.py", "1.2"], "env": { "PASSWORD": "\${password}" }, "may_exit": true, "ready": { "line": "know" } },
+	                "t": { "run": ["sleep", "1000"] } },
+	  "targets": { "t": { "service": "t" } },
+	  "slis": { "site": { "http": { "url": "http://127.0.0.1:9/", "headers": { "Authorization": "\${password}" } }, "every": "100ms" } },
+	  "steady_state": [], "guardrails": [],
+	  "method": [ { "run": ["cat", "$WORK/secret"] }, { "run": "echo 'no such' \"\$(cat $WORK/secret)\" >&2" },
+	              { "fault": "process.pause", "on": "t", "hold": "1500ms" } ],
+	  "finally": [ { "run": ["cat", "$WORK/secret"] } ] }
+END
+begin secret --result "$WORK/secret.result"
+XDG_STATE_HOME=$WORK/state.json "$BRUNT" run --output=json "$WORK/secret.json" >"$WORK/secret.document" 2>&1 </dev/null &
+json=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do # every process list of the time, and no environment
+	cat /proc/[0-9]*/cmdline 2>/dev/null
+	sleep 0.1
+done >"$WORK/secret.ps"
+wait "$json"
+ended secret 0 'a run with a secret'
+# Also as JSON writes it, and the half of it that a cut leaves.
+for where in "$WORK/secret.out" "$WORK/secret.err" "$WORK/secret.result" "$WORK/secret.document" "$WORK/secret.ps" "$WORK"/state.secret/brunt/*.jsonl "$WORK"/state.json/brunt/*.jsonl; do
+	check "secret: $(basename "${where/*jsonl/journal}") was written" test -e "$where"
+	unlike "$(tr '\0' '\n' <"$where")" 'se\\*"cr|pass.*word|x{20}se' "secret: not in $(basename "${where/*jsonl/journal}")"
+done
+like "$events" '"service.output".*I know \*\*\*"' 'secret: covered in what a service says'
+like "$events" '"step.output".*"line":"\*\*\*"' 'secret: covered in what a command says'
+check 'the result file is JSON' python3 -m json.tool "$WORK/secret.result" /dev/null
+check 'the document is JSON' python3 -m json.tool "$WORK/secret.document" /dev/null
+
+# ---- judging throughout ----
+steady='"steady_state": [ { "sli": "ok", "of": "success", "over": "500ms", "min": "99%", "during": "90%", "after_within": "5s" } ]'
+plan steady-kept "$steady, \"method\": [ $hurt ]"
+plan steady-broken "$steady, \"method\": [ { \"name\": \"b\", $background }, { \"run\": \"touch $PUB/steady-broken.broken\" }, { \"observe\": \"1500ms\" }, { \"run\": [\"rm\", \"$PUB/steady-broken.broken\"] } ]"
+plan steady-lost "$steady, \"method\": [ { \"run\": \"touch $PUB/steady-lost.broken\" }, $hurt ]"
+plan steady-never "$steady, \"method\": [ $hurt ]"
+touch "$PUB/steady-never.broken"
+# Long after its cause an expect looks at what came since, not at the best of it only.
+plan broken-throughout "\"method\": [ $hurt, { \"name\": \"e\", $expect, \"since\": \"hurt\", \"within\": \"1s\", \"on_miss\": \"continue\" }, { \"name\": \"w\", ${expect/expect/wait}, \"within\": \"500ms\" } ]"
+touch "$PUB/broken-throughout.broken"
+for name in steady-kept steady-broken steady-lost steady-never broken-throughout; do begin $name; done
+ended steady-kept 0 'a system that stays steady'
+ended steady-broken 1 'a system that recovers, but was broken during'
+like "$out" 'while faults were held' 'during: says so'
+ended steady-lost 1 'a system that does not come back'
+ended steady-never 8 'a system that was not steady before'
+unlike "$events" '"fault.applied"' 'unsteady: nothing was injected'
+ended broken-throughout 1 'a system that is broken throughout never passes'
+
+# ---- seed ----
+for i in 1 2 3 4 5 6 7 8; do
+	sleep 5000 &
+done
+TARGETS='"some": { "process": { "cmdline": "^sleep 5000$" }, "pick": 2 }' plan seed "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"fault\": \"process.pause\", \"on\": \"some\", \"hold\": \"20ms\" } ]"
+for seed in 5 5 6 7 8; do
+	run brunt run --plain --seed "$seed" "$WORK/seed.json"
+	printf '%s\n' "$out" | sed -n "s/.*target 'some': //p"
+done >"$WORK/picks"
+like "$(head -n 1 "$WORK/picks")" '^2 of 8 picked' 'seed: two of eight'
+is "$(sed -n 2p "$WORK/picks")" "$(sed -n 1p "$WORK/picks")" 'seed: the same seed picks the same'
+check 'seed: other seeds pick others' test "$(sort -u "$WORK/picks" | wc -l)" -gt 1
+
+# ---- outputs ----
+export XDG_STATE_HOME=$WORK/state.outputs
+"$BRUNT" run "$WORK/observe.json" >&- 2>"$WORK/err"
+is "$?" 0 'stdout closed: the run goes its way'
+"$BRUNT" run "$WORK/observe.json" >&- 2>&- <&-
+is "$?" 0 'all closed: the run goes its way'
+"$BRUNT" run --plain "$WORK/observe.json" 2>"$WORK/err" | head -n 1 >"$WORK/out"
+is "${PIPESTATUS[0]}" 0 '| head -1: the run goes its way'
+is "$(wc -l <"$WORK/out")" 1 '| head -1: has its line'
+is "$(cat "$WORK/err")" '' '| head -1: and nothing is complained of'
+setsid --wait "$BRUNT" run "$WORK/observe.json" >"$WORK/out" 2>&1 </dev/null
+is "$?" 0 'no terminal: the run goes its way'
+like "$(cat "$WORK/out")" PASSED 'no terminal: says the verdict'
+unlike "$(cat "$WORK/out")" $'\033' 'no terminal: and no escapes'
+"$BRUNT" run --plain "$WORK/observe.json" >/dev/full 2>"$WORK/err"
+is "$?" 0 'a full disk behind stdout: the run goes its way'
+
+same "$before" "$(host_state)" 'the host is as it was'
 done_testing
