@@ -216,15 +216,18 @@ SERVICES=$phoenix TARGETS=$each plan victims "\"blast_radius\": { \"victims\": 2
 SERVICES=$phoenix TARGETS=${each/each/start} plan stale "\"method\": [ $judged, { \"name\": \"k\", $kills }, { \"observe\": \"400ms\" }, { \"name\": \"k2\", $kills } ]"
 pause='"fault": "process.pause", "on": "phoenix", "background": true'
 SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$\$\$ >$PUB/phoenix.pid; exec sleep 2000\""} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat $PUB/phoenix.pid)\" }, { \"observe\": \"1500ms\" } ]"
+sed 's/"victims": 2/"victims": 1/' "$WORK/follow.json" >"$WORK/follow-less.json"
 # ---- blast radius, hits ----
 twins='"twins": { "process": { "cmdline": "^twin-of-brunt", "any_pid_namespace": true }, "pick": "all", "resolve": "each" }'
 bash -c 'exec -a twin-of-brunt sleep 3000' &
+twins_pids=$!
 bash -c 'exec -a twin-of-brunt sleep 3000' &
+twins_pids="$twins_pids $!"
 within 5 pgrep -f '^twin-of-brunt' # both: the second comes after the first
 TARGETS=$twins plan share "\"blast_radius\": { \"victims\": 9, \"share\": \"50%\" }, \"method\": [ $judged, { \"name\": \"k\", \"fault\": \"process.pause\", \"on\": \"twins\", \"hold\": \"100ms\" } ]"
 plan duration "\"blast_radius\": { \"duration\": \"500ms\" }, \"method\": [ $judged, $long ]"
 plan hits "\"method\": [ $judged, { \"name\": \"k\", \"fault\": \"process.kill\", \"on\": \"victim\", \"hits\": { \"min\": 5 } } ]"
-for name in times times-behind victims stale follow share duration hits; do begin $name; done
+for name in times times-behind victims stale follow follow-less share duration hits; do begin $name; done
 
 ended times 0 'a fault that happens three times'
 is "$(printf '%s\n' "$events" | grep -c '"fault.applied".*"step":"k"')" 3 'times: three times'
@@ -237,7 +240,9 @@ like "$out" 'blast_radius.victims allows 2' 'victims: says why'
 ended stale 5 'a target that was resolved at the start and restarted since'
 like "$out" '"resolve": "each"' 'stale: says what helps'
 ended follow 0 'a target that is followed over a restart'
-like "$events" '"event":"target","[^{]*"target":"phoenix".*"victims":2' 'follow: the restarted one is a victim, too'
+like "$events" '"fault.reverted".*"step":"p".*"hit":2' 'follow: the restarted one is hit, too'
+ended follow-less 5 'a restarted victim that is one too many'
+like "$out" 'blast_radius.victims allows 1' 'follow: says so'
 ended share 4 'a step that hits more than the share'
 unlike "$events" '"fault.applied"' 'share: nothing was touched'
 ended duration 3 'a method that is longer than the blast radius allows'
@@ -319,7 +324,7 @@ cat >"$WORK/secret.json" <<-END
 	  "targets": { "t": { "service": "t" } },
 	  "slis": { "site": { "http": { "url": "http://127.0.0.1:9/", "headers": { "Authorization": "\${password}" } }, "every": "100ms" } },
 	  "steady_state": [], "guardrails": [],
-	  "method": [ { "run": ["cat", "$WORK/secret"] }, { "run": "echo 'no such' \"\$(cat $WORK/secret)\" >&2" },
+	  "method": [ { "run": ["cat", "$WORK/secret"] }, { "run": "printf 'no such %s\\\\n' \"\$(cat $WORK/secret)\" >&2" },
 	              { "fault": "process.pause", "on": "t", "hold": "1500ms" } ],
 	  "finally": [ { "run": ["cat", "$WORK/secret"] } ] }
 END
@@ -364,6 +369,7 @@ ended broken-throughout 1 'a system that is broken throughout never passes'
 # ---- seed ----
 for i in 1 2 3 4 5 6 7 8; do
 	sleep 5000 &
+	sleepers="${sleepers:-} $!"
 done
 TARGETS='"some": { "process": { "cmdline": "^sleep 5000$" }, "pick": 2 }' plan seed "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"fault\": \"process.pause\", \"on\": \"some\", \"hold\": \"20ms\" } ]"
 for seed in 5 5 6 7 8; do
@@ -373,6 +379,9 @@ done >"$WORK/picks"
 like "$(head -n 1 "$WORK/picks")" '^2 of 8 picked' 'seed: two of eight'
 is "$(sed -n 2p "$WORK/picks")" "$(sed -n 1p "$WORK/picks")" 'seed: the same seed picks the same'
 check 'seed: other seeds pick others' test "$(sort -u "$WORK/picks" | wc -l)" -gt 1
+# shellcheck disable=SC2086
+kill $sleepers $twins_pids
+wait
 
 # ---- outputs ----
 export XDG_STATE_HOME=$WORK/state.outputs
