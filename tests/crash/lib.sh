@@ -58,6 +58,7 @@ roles() {
 	local name pid state=
 	pid_of=()
 	while read -r name pid; do
+		# shellcheck disable=SC2034  # read by the scripts that source this
 		if [ "$name" = state ]; then state=$pid; else pid_of[$name]=$pid; fi
 	done < <("$BRUNT" status --output=json | python3 -c '
 import json, sys
