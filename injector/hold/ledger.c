@@ -59,13 +59,25 @@ int brunt_ledger_folder(char *buf, size_t size, bool make, struct brunt_error *e
 	struct stat st;
 	int r = folder_name(buf, size, err);
 
-	if (r < 0 || !make)
+	if (r < 0)
 		return r;
-	if (mkdir(buf, 0755) && errno != EEXIST)
+	/* Whatever the umask: the run's services, and `brunt status` of others, look into it. */
+	if (make && !mkdir(buf, 0755))
+		(void)chmod(buf, 0755);
+	else if (make && errno != EEXIST)
 		return brunt_fail(err, errno, "cannot make '%s': %s", buf, strerror(errno));
-	/* In a folder that anybody may write to, somebody else may have been first. */
-	if (lstat(buf, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
-		return brunt_fail(err, EPERM, "'%s' is not a folder that belongs to us alone; remove it", buf);
+	if (lstat(buf, &st))
+		return !make && errno == ENOENT
+			       ? 0
+			       : brunt_fail(err, errno, "cannot look at '%s': %s", buf, strerror(errno));
+	/*
+	 * Below /tmp somebody else may have been first, and what a ledger says is done: killed, removed. Who only looks
+	 * may look at what is root's.
+	 */
+	if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && (make || st.st_uid)) || st.st_mode & (S_IWGRP | S_IWOTH))
+		return brunt_fail(err, EPERM,
+				  "'%s' is not a folder that belongs to us alone; remove it, or set BRUNT_LEDGER_DIR",
+				  buf);
 	return 0;
 }
 

@@ -217,6 +217,9 @@ int ledger_read_open(int fd, const char *path, struct brunt_ledger_view *ret, st
 
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
 		return brunt_fail(err, EBADMSG, "'%s' is not a ledger", path);
+	/* What it says is done: killed, removed. */
+	if (st.st_uid && st.st_uid != geteuid())
+		return brunt_fail(err, EPERM, "'%s' belongs to another user (uid %u)", path, (unsigned)st.st_uid);
 	data = malloc(BRUNT_LEDGER_SIZE);
 	if (!data)
 		return brunt_fail(err, ENOMEM, "out of memory");

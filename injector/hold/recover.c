@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,23 +58,29 @@ static int check_dead(const struct brunt_ledger_view *view, unsigned what, struc
 			  head->run, head->plan, role, (int)pid, head->run);
 }
 
-/* A pauser gets SIGKILL with its holder's death; one that is still there is told again, and is ours by its start time.
+/*
+ * A pauser gets SIGKILL with its holder's death; one that is still there is told again. By pidfd: a pid that is given
+ * away between the look and the signal would be somebody else's death.
  */
 static int end_child(const struct brunt_ledger_fault *fault)
 {
-	struct brunt_process child = { .pid = fault->child, .start = fault->child_start, .pidfd = -1 };
+	struct brunt_process child = { .pidfd = -1 };
 	const struct timespec pause = { .tv_nsec = 2 * (long)BRUNT_MS };
 	uint64_t until = brunt_now() + CHILD_WAIT;
+	int r = 0;
 
-	if (!fault->child)
+	if (fault->child <= 0 || brunt_process_identify("/proc", fault->child, true, &child, NULL))
 		return 0;
-	while (brunt_process_alive(&child)) {
-		if (brunt_now() >= until)
-			return -EBUSY;
-		(void)kill(child.pid, SIGKILL);
+	while (child.start == fault->child_start && brunt_process_alive(&child)) {
+		if (brunt_now() >= until) {
+			r = -EBUSY;
+			break;
+		}
+		(void)syscall(SYS_pidfd_send_signal, child.pidfd, SIGKILL, NULL, 0);
 		(void)nanosleep(&pause, NULL);
 	}
-	return 0;
+	(void)close(child.pidfd);
+	return r;
 }
 
 static int undo_fault(const struct brunt_ledger_fault *fault, struct brunt_error *err)

@@ -40,7 +40,7 @@ struct recoverer {
 	pid_t holder;
 	int holder_pidfd, launcher_pidfd;
 	int writers[2]; /* pidfds of journal and screen */
-	bool holder_gone, controller_gone;
+	bool holder_gone, controller_gone, launcher_looked_for;
 	uint64_t controller_went;
 	char ledger[512];
 };
@@ -142,8 +142,11 @@ static void look_for_launcher(struct recoverer *recoverer)
 {
 	pid_t pid = __atomic_load_n(&recoverer->setup->shared->pid[BRUNT_ROLE_LAUNCHER], __ATOMIC_ACQUIRE);
 
-	if (recoverer->launcher_pidfd < 0 && pid > 0)
-		recoverer->launcher_pidfd = pidfd_open_of(pid);
+	/* Once: one that died meanwhile and was reaped has left its pid to somebody else, whom we would kill. */
+	if (recoverer->launcher_looked_for || pid <= 0)
+		return;
+	recoverer->launcher_looked_for = true;
+	recoverer->launcher_pidfd = pidfd_open_of(pid);
 }
 
 static void watch(struct recoverer *recoverer)
@@ -155,7 +158,7 @@ static void watch(struct recoverer *recoverer)
 			  .events = POLLIN },
 			{ .fd = recoverer->controller_gone ? -1 : recoverer->socket, .events = POLLIN },
 		};
-		bool hurry = recoverer->launcher_pidfd < 0 || recoverer->controller_gone;
+		bool hurry = !recoverer->launcher_looked_for || recoverer->controller_gone;
 
 		if (poll(wait, BRUNT_COUNT(wait), hurry ? LOOK_FOR_LAUNCHER : -1) < 0 && errno != EINTR)
 			nap(10 * BRUNT_MS);

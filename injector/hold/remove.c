@@ -2,12 +2,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,17 +23,36 @@
 #define ENTRIES_MAX 1000000
 #define CGROUP_WAIT (2 * BRUNT_S)
 
+#define RUN_ID_SIZE 8 /* a shorter one would be found in anybody's path */
+
 /* A ledger could be damaged in ways that still check out: only what carries the run's name is ours. */
 static int check_path(const char *path, const char *run, struct brunt_error *err)
 {
 	const char *last = strrchr(path, '/');
 
-	if (path[0] != '/' || strstr(path, "/../") || !last || !*run || !strstr(last, run))
+	if (path[0] != '/' || strstr(path, "/../") || !last || strlen(run) < RUN_ID_SIZE || !strstr(last, run))
 		return brunt_fail(err, EINVAL, "'%s' is not something that run %s made", path, run);
 	return 0;
 }
 
 static int remove_below(int dir, dev_t device, unsigned depth, unsigned *budget);
+
+/*
+ * A folder, but not what is mounted there: that may be a part of the same filesystem, mounted once more, which no
+ * device number tells (openat2(2): RESOLVE_NO_XDEV; from 5.6 on, and not in every container).
+ */
+static int open_folder(int dir, const char *name)
+{
+	const struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd;
+}
 
 static int remove_entry(int dir, const char *name, dev_t device, unsigned depth, unsigned *budget)
 {
@@ -43,7 +64,7 @@ static int remove_entry(int dir, const char *name, dev_t device, unsigned depth,
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
-	below = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	below = open_folder(dir, name);
 	if (below < 0 || fstat(below, &st))
 		return -errno;
 	if (st.st_dev != device)

@@ -64,6 +64,18 @@ static void make_printable(char *text)
 	json_decref(valid);
 }
 
+/* Never in the middle of a character: JSON takes whole ones only. */
+static void cut_text(char *to, size_t room, const char *text)
+{
+	size_t size = strlen(text);
+
+	if (size >= room)
+		for (size = room - 1; size && ((unsigned char)text[size] & 0xc0) == 0x80;)
+			size--;
+	memcpy(to, text, size);
+	to[size] = '\0';
+}
+
 static void on_line(struct output *output)
 {
 	struct controller *ctl = output->ctl;
@@ -83,7 +95,7 @@ static void on_line(struct output *output)
 		brunt_watch_line(ctl->watch, output->index, output->line, now);
 	brunt_plan_redact(ctl->plan, output->line);
 	make_printable(output->line);
-	(void)snprintf(service->last_line, sizeof(service->last_line), "%.150s", output->line);
+	cut_text(service->last_line, sizeof(service->last_line), output->line);
 	if (service->line_bytes > OUTPUT_KEPT_BYTES) {
 		service->lines_dropped++;
 		return;
@@ -103,6 +115,13 @@ static void take_bytes(struct output *output, const char *bytes, size_t size)
 			output->line[output->size++] = bytes[i] ? bytes[i] : '?';
 		}
 	}
+}
+
+/* The last line may have no newline. */
+static void end_line(struct output *output)
+{
+	if (output->is_service && output->size)
+		on_line(output);
 }
 
 static void keep(struct output *output, const char *bytes, size_t size)
@@ -135,8 +154,7 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
 	}
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (output->is_service && output->size)
-		on_line(output);
+	end_line(output);
 	return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
 
@@ -191,6 +209,8 @@ static void drain(struct output *output)
 		char bytes[16384];
 		ssize_t size = read(output->fd, bytes, sizeof(bytes));
 
+		if (!size)
+			end_line(output);
 		if (size <= 0)
 			return;
 		if (output->is_service)
@@ -198,6 +218,38 @@ static void drain(struct output *output)
 		else
 			keep(output, bytes, (size_t)size);
 	}
+}
+
+static void on_ready(void *user, uint32_t index, int code, const char *why)
+{
+	struct controller *ctl = user;
+	struct service_run *service = &ctl->services[index];
+
+	if (code) {
+		service->failed = true;
+		if (!service->last_line[0] && why)
+			cut_text(service->last_line, sizeof(service->last_line), why);
+		return;
+	}
+	service->ready = true;
+}
+
+/*
+ * Asked for at once: its first lines, and its end, may be the next things to come. A service that restarted before it
+ * was ready goes on with the `within` of its start.
+ */
+static void ask_ready(struct controller *ctl, uint32_t index)
+{
+	struct service_run *state = &ctl->services[index];
+	struct brunt_error err = { 0 };
+
+	if (state->ready || state->asked)
+		return;
+	state->asked = true;
+	if (!service_at(ctl, index)->ready)
+		state->ready = true;
+	else if (brunt_watch_ready(ctl->watch, index, on_ready, ctl, &err))
+		on_ready(ctl, index, -err.code, err.msg);
 }
 
 static void on_service(struct controller *ctl, const struct brunt_launch_report *report, int fd)
@@ -216,10 +268,11 @@ static void on_service(struct controller *ctl, const struct brunt_launch_report 
 			service->output->index = report->index;
 		}
 		controller_emit(ctl, "service.start", report->at, "{s:s, s:i}", "service", name, "pid", (int)report->pid);
+		ask_ready(ctl, report->index);
 		return;
 	case BRUNT_LAUNCH_FAILED:
 		service->failed = true;
-		(void)snprintf(service->last_line, sizeof(service->last_line), "%.150s", report->text);
+		cut_text(service->last_line, sizeof(service->last_line), report->text);
 		return;
 	case BRUNT_LAUNCH_EXITED:
 		service->up = false;
@@ -383,52 +436,45 @@ void controller_launch_cancel(struct controller *ctl, struct command_run *comman
 	(void)send_verb(ctl, BRUNT_LAUNCH_CANCEL, command->index, command->sequence);
 }
 
-static void on_ready(void *user, uint32_t index, int code, const char *why)
+int controller_service_begin(struct controller *ctl, uint32_t index, struct brunt_error *err)
 {
-	struct controller *ctl = user;
-	struct service_run *service = &ctl->services[index];
-
-	if (code) {
-		service->failed = true;
-		if (!service->last_line[0] && why)
-			(void)snprintf(service->last_line, sizeof(service->last_line), "%.150s", why);
-		return;
-	}
-	service->ready = true;
-}
-
-int controller_service_start(struct controller *ctl, uint32_t index, struct brunt_error *err)
-{
-	const struct brunt_service *service = service_at(ctl, index);
 	struct service_run *state = &ctl->services[index];
 
-	state->failed = state->ready = state->stopping = false;
+	state->failed = state->ready = state->stopping = state->asked = false;
 	state->last_line[0] = '\0';
 	state->started = brunt_now();
 
 	int r = controller_launch(ctl, BRUNT_LAUNCH_START, index, NULL);
 
-	if (r)
-		return brunt_fail(err, -r, "the launcher does not start service '%s'", service->name);
-	while (!state->up && !state->failed && ctl->stop <= STOP_METHOD && ctl->launcher >= 0)
-		controller_turn(ctl, 0);
-	if (state->up && !service->ready) {
-		state->ready = true;
-	} else if (state->up) {
-		r = brunt_watch_ready(ctl->watch, index, on_ready, ctl, err);
-		if (r)
-			return r;
-		while (!state->ready && !state->failed && ctl->stop <= STOP_METHOD && ctl->launcher >= 0)
-			controller_turn(ctl, 0);
-	}
+	return r ? brunt_fail(err, -r, "the launcher does not start service '%s'", service_at(ctl, index)->name) : 0;
+}
+
+int controller_service_look(struct controller *ctl, uint32_t index, struct brunt_error *err)
+{
+	struct service_run *state = &ctl->services[index];
+	const char *name = service_at(ctl, index)->name;
+
 	if (state->ready) {
-		controller_emit(ctl, "service.ready", 0, "{s:s, s:I}", "service", service->name, "took_ns",
+		controller_emit(ctl, "service.ready", 0, "{s:s, s:I}", "service", name, "took_ns",
 				(json_int_t)(brunt_now() - state->started));
 		return 0;
 	}
+	if (!state->failed && ctl->launcher >= 0)
+		return -EAGAIN;
 	brunt_watch_ready_cancel(ctl->watch, index);
-	return brunt_fail(err, ECHILD, "service '%s' did not get ready: %.120s", service->name,
-				  state->last_line[0] ? state->last_line : "it ended");
+	return brunt_fail(err, ECHILD, "service '%s' did not get ready: %.120s", name,
+			  state->last_line[0] ? state->last_line : "it ended");
+}
+
+int controller_service_start(struct controller *ctl, uint32_t index, struct brunt_error *err)
+{
+	int r = controller_service_begin(ctl, index, err);
+
+	if (r)
+		return r;
+	while ((r = controller_service_look(ctl, index, err)) == -EAGAIN && ctl->stop <= STOP_METHOD)
+		controller_turn(ctl, 0);
+	return r;
 }
 
 void controller_services_free(struct controller *ctl)

@@ -7,6 +7,35 @@
 PORT=8090
 declare -A pid_of
 
+# Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
+# waiting. Returns in those.
+each_kind() {
+	local part code worst=0
+	[ -z "${KIND:-}" ] || return 0
+	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
+	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
+	trap 'exit 143' HUP INT TERM
+	for KIND in ${KINDS:-packet.drop connect.fail process.pause}; do
+		export KIND
+		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
+	done
+	for part in $(jobs -p); do
+		wait "$part"
+		code=$?
+		[ $code -le $worst ] || worst=$code
+	done
+	cat "$parts"/*
+	exit $worst
+}
+
+# The JSON of the fault of that kind.
+fault_json() {
+	case $1 in
+	connect.fail) echo '"fault": "connect.fail", "errno": "ECONNREFUSED"' ;;
+	*) echo "\"fault\": \"$1\"" ;;
+	esac
+}
+
 victim_start() {
 	python3 "$TESTS/crash/victim.py" serve $PORT &
 	server=$!

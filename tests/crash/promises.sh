@@ -7,6 +7,7 @@
 # margin for a busy machine: no recover command is given before that is seen. The run must end with an honest status,
 # leave no process and a host as it was.
 . "$(dirname "$0")/lib.sh"
+each_kind "$@"
 sandbox "$@"
 victim_start
 
@@ -107,44 +108,39 @@ try() {
 before=$(host_state)
 
 # Where the recoverer is killed, too, it is first: it must not get to its work in between.
-for fault in \
-	'"fault": "packet.drop"' \
-	'"fault": "connect.fail", "errno": "ECONNREFUSED"' \
-	'"fault": "process.pause"'; do
-	kind=$(echo "$fault" | cut -d'"' -f4)
-	plan "$kind" "$fault"
-	try "kill -9 of the controller" KILL,none 137 nothing controller
-	try "kill -9 of the holder" KILL 5 nothing holder
-	try "kill -9 of controller and holder" KILL,none 137 nothing controller holder
-	try "kill -9 of controller and recoverer" KILL,none 137 paths,writers recoverer controller
-	try "kill -9 of holder and recoverer" KILL 5 paths recoverer holder
-	try "kill -9 of controller, holder and recoverer" KILL,none 137 paths,writers recoverer controller holder
-	try "kill -9 of every role" KILL,none 137 paths recoverer controller holder launcher journal screen
-	try "kill -9 of the recoverer" KILL 5 paths recoverer
-	try "kill -9 of the launcher" KILL 5 nothing launcher
-	try "kill -9 of the journal's writer" KILL 5 nothing journal
-	try "kill -9 of the screen" KILL,GOES-ON 143 nothing screen
-	try "SIGSTOP of the controller" STOP 5 nothing controller
-	try "SIGSTOP of the holder" STOP 5 nothing holder
-	try "SIGSTOP of controller and holder" STOP 5 nothing controller holder
-	if [ "$kind" = process.pause ]; then
-		try "kill -9 of the pauser" KILL 5 nothing pauser
-		try "kill -9 of holder and pauser" KILL 5 nothing holder pauser
-		try "SIGSTOP of the pauser" STOP 5 nothing pauser
-		try "SIGSTOP of holder and pauser" STOP 5 nothing holder pauser
-		try "SIGSTOP of controller, holder and pauser" STOP 5 nothing controller holder pauser
-	fi
-done
-# What does not depend on the kind of fault.
-kind=packet.drop
-try "SIGSTOP of the launcher" STOP,GOES-ON 143 nothing launcher
-try "SIGSTOP of the recoverer" STOP,GOES-ON 143 nothing recoverer
-try "SIGSTOP of the screen" STOP,GOES-ON 143 nothing screen
-try "Ctrl-C" GROUP-INT,none 130 nothing
-try "Ctrl-Z" GROUP-TSTP,none 130 nothing
-try "Ctrl-\\" GROUP-QUIT,none 130 nothing
-try "the terminal hangs up" GROUP-HUP,none 130 nothing
-try "SIGTERM to all" GROUP-TERM,none 143 nothing
+kind=$KIND
+plan "$kind" "$(fault_json "$kind")"
+try "kill -9 of the controller" KILL,none 137 nothing controller
+try "kill -9 of the holder" KILL 5 nothing holder
+try "kill -9 of controller and holder" KILL,none 137 nothing controller holder
+try "kill -9 of controller and recoverer" KILL,none 137 paths,writers recoverer controller
+try "kill -9 of holder and recoverer" KILL 5 paths recoverer holder
+try "kill -9 of controller, holder and recoverer" KILL,none 137 paths,writers recoverer controller holder
+try "kill -9 of every role" KILL,none 137 paths recoverer controller holder launcher journal screen
+try "kill -9 of the recoverer" KILL 5 paths recoverer
+try "kill -9 of the launcher" KILL 5 nothing launcher
+try "kill -9 of the journal's writer" KILL 5 nothing journal
+try "kill -9 of the screen" KILL,GOES-ON 143 nothing screen
+try "SIGSTOP of the controller" STOP 5 nothing controller
+try "SIGSTOP of the holder" STOP 5 nothing holder
+try "SIGSTOP of controller and holder" STOP 5 nothing controller holder
+if [ $kind = process.pause ]; then
+	try "kill -9 of the pauser" KILL 5 nothing pauser
+	try "kill -9 of holder and pauser" KILL 5 nothing holder pauser
+	try "SIGSTOP of the pauser" STOP 5 nothing pauser
+	try "SIGSTOP of holder and pauser" STOP 5 nothing holder pauser
+	try "SIGSTOP of controller, holder and pauser" STOP 5 nothing controller holder pauser
+fi
+if [ $kind = packet.drop ]; then # what does not depend on the kind of fault
+	try "SIGSTOP of the launcher" STOP,GOES-ON 143 nothing launcher
+	try "SIGSTOP of the recoverer" STOP,GOES-ON 143 nothing recoverer
+	try "SIGSTOP of the screen" STOP,GOES-ON 143 nothing screen
+	try "Ctrl-C" GROUP-INT,none 130 nothing
+	try "Ctrl-Z" GROUP-TSTP,none 130 nothing
+	try "Ctrl-\\" GROUP-QUIT,none 130 nothing
+	try "the terminal hangs up" GROUP-HUP,none 130 nothing
+	try "SIGTERM to all" GROUP-TERM,none 143 nothing
+fi
 
 victim_end
 cat "$WORK/times"

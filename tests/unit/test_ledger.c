@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -509,6 +511,121 @@ static void a_folder_is_removed_without_following_links(void **state)
 	(void)unlink(path);
 }
 
+/* In a child, which may leave the test's mount namespace. 0: what was mounted is untouched and told. */
+static int remove_with_a_mount(const char *path, const char *outside)
+{
+	char name[192];
+	struct brunt_error err = { 0 };
+
+	snprintf(name, sizeof(name), "%s/mounted", path);
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mkdir(name, 0755) ||
+	    mount(outside, name, NULL, MS_BIND, NULL))
+		return 77;
+	if (remove_folder(path, "00000010", &err) >= 0)
+		return 1;
+	snprintf(name, sizeof(name), "%s/kept", outside);
+	return access(name, F_OK) ? 2 : 0;
+}
+
+static void what_is_mounted_in_a_folder_is_not_removed_with_it(void **state)
+{
+	char path[128], name[192], outside[128];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		skip(); /* mounting needs root */
+	snprintf(outside, sizeof(outside), "%s/outside-of-10", folder);
+	snprintf(path, sizeof(path), "%s/00000010.d", folder);
+	assert_int_equal(mkdir(outside, 0755), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(name, sizeof(name), "%s/kept", outside);
+	assert_int_equal(close(open(name, O_CREAT | O_WRONLY, 0600)), 0);
+	pid = fork();
+	if (!pid)
+		_exit(remove_with_a_mount(path, outside));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip(); /* no mount namespace here */
+	assert_int_equal(status, 0);
+	assert_int_equal(remove_folder(path, "00000010", NULL), 0);
+}
+
+static void a_ledger_of_another_user_is_not_believed(void **state)
+{
+	struct brunt_ledger *ledger = create("00000011");
+	struct brunt_ledger_view view;
+	char found[128];
+
+	(void)state;
+	brunt_ledger_close(ledger, true);
+	if (geteuid())
+		skip(); /* giving away needs root */
+	assert_int_equal(chown(path_of("00000011"), 12345, 12345), 0);
+	assert_int_equal(brunt_ledger_read(path_of("00000011"), &view, NULL), -EPERM);
+	assert_int_equal(brunt_ledger_recover(path_of("00000011"), NULL, NULL), -EPERM);
+	assert_int_equal(unlink(path_of("00000011")), 0);
+	setenv("BRUNT_LEDGER_DIR", folder, 1);
+	assert_int_equal(brunt_ledger_folder(found, sizeof(found), false, NULL), 0);
+	assert_int_equal(chown(folder, 12345, 12345), 0);
+	assert_int_equal(brunt_ledger_folder(found, sizeof(found), false, NULL), -EPERM);
+	assert_int_equal(brunt_ledger_folder(found, sizeof(found), true, NULL), -EPERM);
+	assert_int_equal(chown(folder, 0, 0), 0);
+	assert_int_equal(chmod(folder, 0777), 0);
+	assert_int_equal(brunt_ledger_folder(found, sizeof(found), false, NULL), -EPERM);
+	assert_int_equal(chmod(folder, 0700), 0);
+	unsetenv("BRUNT_LEDGER_DIR");
+}
+
+static void a_folder_of_ledgers_can_be_looked_into_whatever_the_umask(void **state)
+{
+	char path[128], found[128];
+	mode_t mask = umask(077);
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/fresh", folder);
+	setenv("BRUNT_LEDGER_DIR", path, 1);
+	assert_int_equal(brunt_ledger_folder(found, sizeof(found), false, NULL), 0); /* not there: nothing to refuse */
+	assert_int_equal(brunt_ledger_folder(found, sizeof(found), true, NULL), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0755);
+	unsetenv("BRUNT_LEDGER_DIR");
+	(void)umask(mask);
+}
+
+/* 0: the ledger's child was killed. */
+static int recover_child(const char *run, pid_t pid, uint64_t start)
+{
+	struct brunt_ledger *ledger = create(run);
+	struct brunt_undo_record undo = undo_of(0);
+	int r;
+
+	assert_int_equal(brunt_ledger_intent(ledger, &undo, NULL), 0);
+	assert_int_equal(brunt_ledger_child(ledger, 0, pid, start), 0);
+	brunt_ledger_close(ledger, true);
+	(void)brunt_ledger_recover(path_of(run), NULL, NULL);
+	r = waitpid(pid, NULL, WNOHANG) == pid ? 0 : 1;
+	(void)unlink(path_of(run));
+	return r;
+}
+
+static void only_the_child_itself_is_killed_not_who_got_its_pid(void **state)
+{
+	struct brunt_process process;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(brunt_process_identify("/proc", pid, false, &process, NULL), 0);
+	assert_int_equal(recover_child("00000012", pid, process.start + 1), 1);
+	assert_int_equal(recover_child("00000013", pid, process.start), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -526,6 +643,10 @@ int main(void)
 		cmocka_unit_test(recovery_undoes_in_reverse_what_is_not_undone),
 		cmocka_unit_test(what_cannot_be_undone_stays_in_the_ledger),
 		cmocka_unit_test(a_folder_is_removed_without_following_links),
+		cmocka_unit_test(what_is_mounted_in_a_folder_is_not_removed_with_it),
+		cmocka_unit_test(a_ledger_of_another_user_is_not_believed),
+		cmocka_unit_test(a_folder_of_ledgers_can_be_looked_into_whatever_the_umask),
+		cmocka_unit_test(only_the_child_itself_is_killed_not_who_got_its_pid),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
