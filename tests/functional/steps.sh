@@ -184,7 +184,7 @@ plan finally-broken "\"method\": [ $hurt ], $broken"
 plan finally-failed "\"method\": [ { \"run\": \"exit 1\" } ], ${finally//\$PLAN/finally-failed}"
 plan finally-aborted "\"guardrails\": [ { \"sli\": \"ok\", \"of\": \"success\", \"over\": \"300ms\", \"min\": \"50%\" } ], \"method\": [ { \"observe\": \"800ms\" }, { \"run\": \"touch $PUB/finally-aborted.broken\" }, $long ], ${finally//\$PLAN/finally-aborted}"
 plan finally-stopped "\"method\": [ $long ], ${finally//\$PLAN/finally-stopped}"
-plan finally-hurried "\"method\": [ $hurt ], \"finally\": [ { \"name\": \"slow\", \"run\": \"echo slow >$PUB/finally-hurried.log; sleep 4324\" } ]"
+plan finally-hurried "\"method\": [ $hurt ], \"finally\": [ { \"name\": \"slow\", \"run\": \"echo slow >$PUB/finally-hurried.log; sleep 4324\" }, { \"run\": [\"sleep\", \"4324\"] }, { \"run\": [\"sleep\", \"4324\"] }, { \"run\": \"echo last >>$PUB/finally-hurried.log\" } ]"
 for name in finally-passed finally-broken finally-failed finally-aborted finally-stopped finally-hurried; do begin $name; done
 
 # stop_run NAME: SIGTERM to brunt, which is a child of timeout.
@@ -204,6 +204,8 @@ done
 # What should have cleaned up did not get to its end: no good end.
 ended finally-hurried 5 'a signal while finally runs'
 like "$out" SIGTERM 'finally: the signal is heeded'
+between 0 $((($(at phase '"phase":"end"') - $(at abort SIGTERM)) / 1000000)) 5500 'finally: all of it together is given little time'
+is "$(tr '\n' ' ' <"$PUB/finally-hurried.log")" 'slow last ' 'finally: and each of it some'
 is "$(pgrep -fx 'sleep 432[1-4]' | wc -l)" 0 'no command is left'
 
 # ---- every, times, resolve ----
