@@ -45,13 +45,12 @@ static __always_inline bool decide(struct bpf_sock_addr *call, struct brunt_flow
 	counters = brunt_counters_get();
 	if (!counters)
 		return false;
-	brunt_count(&counters->seen, 1);
 	flow->remote.port = bpf_ntohs((__u16)call->user_port);
 	flow->local = flow->remote;
 	flow->protocol = call->protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : (__u8)call->protocol;
 	flow->ports = BRUNT_PORTS_KNOWN;
-	if (!brunt_flow_match(control.base.lists, flow) || !brunt_lease_alive(&control.base))
-		return false;
+	if (!brunt_flow_match(&control.base, flow) || !brunt_lease_alive(&control.base))
+		return brunt_miss(counters, 1);
 	brunt_count(&counters->matched, 1);
 	if (brunt_random(counters) >= control.base.threshold)
 		return false;

@@ -43,19 +43,30 @@ struct brunt_rule {
 	struct brunt_rule_slot slots[BRUNT_RULE_SLOTS];
 };
 
+/*
+ * A prefix that all addresses of a list share. What lies outside is in none of its rules, which is most packets, and
+ * the trie need not be asked. All zeros: everything lies inside.
+ */
+struct brunt_hull {
+	__u32 mask[4], value[4]; /* network order; IPv4 in the first word */
+};
+
+#define BRUNT_RULE_LISTS 3
+
 /* Mapped into the holder: arming is a store. */
 struct brunt_control {
 	__u32 armed;
-	__u32 lapsed;	 /* the lease ran out: never again until armed anew */
-	__u64 expires;	 /* CLOCK_BOOTTIME ns */
-	__u64 threshold; /* probability * 2^32: 2^32 is always, 0 is never */
-	__u32 lists;	 /* 1 << enum brunt_rule_list: those that hold rules */
-	__u32 ports;	 /* some rule looks at ports or protocols */
+	__u32 lapsed;				      /* the lease ran out: never again until armed anew */
+	__u64 expires;				      /* CLOCK_BOOTTIME ns */
+	__u64 threshold;			      /* probability * 2^32: 2^32 is always, 0 is never */
+	__u32 lists;				      /* 1 << enum brunt_rule_list: those that hold rules */
+	__u32 ports;				      /* some rule looks at ports or protocols */
+	struct brunt_hull hulls[BRUNT_RULE_LISTS][2]; /* by enum brunt_rule_list; IPv4, IPv6 */
 };
 
 /* One per CPU. */
 struct brunt_counters {
-	__u64 seen;
+	__u64 missed; /* came by, but the fault is not about them */
 	__u64 matched;
 	__u64 hit;
 	__u64 random; /* xorshift64* state, never 0 */
@@ -117,6 +128,16 @@ static __always_inline void brunt_count(__u64 *counter, __u64 n)
 	__sync_fetch_and_add(counter, n);
 }
 
+/*
+ * What comes by pays for this, so it is not atomic: counts of an interrupt in the middle of a count can get lost. They
+ * only tell a person what came by instead.
+ */
+static __always_inline bool brunt_miss(struct brunt_counters *counters, __u64 n)
+{
+	counters->missed += n;
+	return false;
+}
+
 /* 0..2^32-1; bpf_get_prandom_u32() cannot be seeded. */
 static __always_inline __u64 brunt_random(struct brunt_counters *counters)
 {
@@ -140,43 +161,85 @@ static __always_inline bool brunt_lease_alive(struct brunt_control *control)
 	return false;
 }
 
-static __always_inline bool brunt_rules_match(__u8 list, const struct brunt_flow *flow, const struct brunt_end *end)
+/* Is this end in none of the list's rules, as can be told without asking the trie? */
+static __always_inline bool brunt_outside(const struct brunt_control *control, enum brunt_rule_list list,
+					  const struct brunt_flow *flow, const struct brunt_end *end)
+{
+	const struct brunt_hull *hull = &control->hulls[list][0];
+
+	if (flow->family == 4)
+		return (end->address[0] & hull->mask[0]) != hull->value[0];
+	hull = &control->hulls[list][1];
+	return (end->address[0] & hull->mask[0]) != hull->value[0] ||
+	       (end->address[1] & hull->mask[1]) != hull->value[1] ||
+	       (end->address[2] & hull->mask[2]) != hull->value[2] ||
+	       (end->address[3] & hull->mask[3]) != hull->value[3];
+}
+
+/* Can the addresses alone tell that the fault is not about this flow? */
+static __always_inline bool brunt_flow_outside(const struct brunt_control *control, const struct brunt_flow *flow)
+{
+	if (control->lists & 1 << BRUNT_RULES_TO && brunt_outside(control, BRUNT_RULES_TO, flow, &flow->remote))
+		return true;
+	return control->lists & 1 << BRUNT_RULES_LOCAL && brunt_outside(control, BRUNT_RULES_LOCAL, flow, &flow->local);
+}
+
+/* 1 when x is 0, else 0; x is small. */
+static __always_inline __u64 brunt_is_zero(__u64 x)
+{
+	return (x - 1) >> 63;
+}
+
+/*
+ * 1 when the slot is about this end, else 0. Without branches: the verifier walks every path, sixteen slots in four
+ * places make many of them, and a run would wait a second for its programs.
+ */
+static __always_inline __u64 brunt_slot_match(const struct brunt_rule_slot *slot, const struct brunt_flow *flow,
+					      const struct brunt_end *end)
+{
+	__u64 port = end->port, known = flow->ports;
+	__u64 protocol = brunt_is_zero(slot->protocol) | brunt_is_zero(slot->protocol ^ flow->protocol) |
+			 brunt_is_zero(flow->protocol ^ BRUNT_PROTOCOL_UNKNOWN);
+	__u64 outside = ((port - slot->port_min) | (slot->port_max - port)) >> 63;
+	__u64 ports = brunt_is_zero(slot->port_max) | brunt_is_zero(known ^ BRUNT_PORTS_UNKNOWN) |
+		      (brunt_is_zero(known ^ BRUNT_PORTS_KNOWN) & ~outside);
+
+	return protocol & ports & 1;
+}
+
+static __always_inline bool brunt_rules_match(const struct brunt_control *control, enum brunt_rule_list list,
+					      const struct brunt_flow *flow, const struct brunt_end *end)
 {
 	struct brunt_rule_key key = {
 		.prefixlen = 32 + (flow->family == 4 ? 32 : 128),
-		.list = list,
+		.list = (__u8)list,
 		.family = flow->family,
 	};
 	struct brunt_rule *rule;
+	__u64 hits = 0;
 
+	if (brunt_outside(control, list, flow, end))
+		return false;
 	__builtin_memcpy(key.address, end->address, sizeof(key.address));
 	rule = bpf_map_lookup_elem(&brunt_rules, &key);
 	if (!rule)
 		return false;
-	for (int i = 0; i < BRUNT_RULE_SLOTS; i++) {
-		const struct brunt_rule_slot *slot = &rule->slots[i];
-
-		if (i >= rule->count)
-			break;
-		if (slot->protocol && slot->protocol != flow->protocol && flow->protocol != BRUNT_PROTOCOL_UNKNOWN)
-			continue;
-		if (!slot->port_max || flow->ports == BRUNT_PORTS_UNKNOWN)
-			return true;
-		if (flow->ports == BRUNT_PORTS_KNOWN && end->port >= slot->port_min && end->port <= slot->port_max)
-			return true;
-	}
-	return false;
+	for (__u32 i = 0; i < BRUNT_RULE_SLOTS && i < rule->count; i++)
+		hits |= brunt_slot_match(&rule->slots[i], flow, end);
+	return hits;
 }
 
 /* All lists together. */
-static __always_inline bool brunt_flow_match(__u32 lists, const struct brunt_flow *flow)
+static __always_inline bool brunt_flow_match(const struct brunt_control *control, const struct brunt_flow *flow)
 {
-	if (lists & 1 << BRUNT_RULES_TO && !brunt_rules_match(BRUNT_RULES_TO, flow, &flow->remote))
+	__u32 lists = control->lists;
+
+	if (lists & 1 << BRUNT_RULES_TO && !brunt_rules_match(control, BRUNT_RULES_TO, flow, &flow->remote))
 		return false;
-	if (lists & 1 << BRUNT_RULES_LOCAL && !brunt_rules_match(BRUNT_RULES_LOCAL, flow, &flow->local))
+	if (lists & 1 << BRUNT_RULES_LOCAL && !brunt_rules_match(control, BRUNT_RULES_LOCAL, flow, &flow->local))
 		return false;
-	if (lists & 1 << BRUNT_RULES_EXCEPT && (brunt_rules_match(BRUNT_RULES_EXCEPT, flow, &flow->remote) ||
-						brunt_rules_match(BRUNT_RULES_EXCEPT, flow, &flow->local)))
+	if (lists & 1 << BRUNT_RULES_EXCEPT && (brunt_rules_match(control, BRUNT_RULES_EXCEPT, flow, &flow->remote) ||
+						brunt_rules_match(control, BRUNT_RULES_EXCEPT, flow, &flow->local)))
 		return false;
 	return true;
 }

@@ -63,20 +63,38 @@ static __always_inline void read_ports(struct __sk_buff *skb, __u32 offset, stru
 	flow->ports = BRUNT_PORTS_KNOWN;
 }
 
+/*
+ * The network header. Cgroup programs see packets from there on: what lies in the packet's linear part, as headers do,
+ * is read in place.
+ */
+static __always_inline bool read_header(struct __sk_buff *skb, void *header, __u32 size, bool in_cgroup)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (in_cgroup && data + size <= end) {
+		__builtin_memcpy(header, data, size);
+		return true;
+	}
+	return !bpf_skb_load_bytes_relative(skb, 0, header, size, BPF_HDR_START_NET);
+}
+
+/* Both parsers: false when the fault cannot be about this packet. */
 static __always_inline bool parse_ipv4(struct __sk_buff *skb, struct brunt_flow *flow, struct brunt_end *source,
-				       struct brunt_end *destination, bool want_ports)
+				       struct brunt_end *destination, bool in_cgroup)
 {
 	struct iphdr ip;
 
-	if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof(ip), BPF_HDR_START_NET))
+	if (!read_header(skb, &ip, sizeof(ip), in_cgroup))
 		return false;
 	flow->family = 4;
 	flow->protocol = ip.protocol;
 	source->address[0] = ip.saddr;
 	destination->address[0] = ip.daddr;
+	if (brunt_flow_outside(&control.base, flow))
+		return false;
 	if (ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
 		flow->ports = BRUNT_PORTS_UNKNOWN;
-	if (want_ports)
+	if (control.base.ports)
 		read_ports(skb, ip.ihl * 4, flow, source, destination);
 	return true;
 }
@@ -127,18 +145,20 @@ static __always_inline __u32 walk_ipv6(struct __sk_buff *skb, struct brunt_flow 
 }
 
 static __always_inline bool parse_ipv6(struct __sk_buff *skb, struct brunt_flow *flow, struct brunt_end *source,
-				       struct brunt_end *destination, bool want_ports)
+				       struct brunt_end *destination, bool in_cgroup)
 {
 	struct ipv6hdr ip;
 	__u32 offset;
 
-	if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof(ip), BPF_HDR_START_NET))
+	if (!read_header(skb, &ip, sizeof(ip), in_cgroup))
 		return false;
 	flow->family = 6;
 	flow->protocol = ip.nexthdr;
 	__builtin_memcpy(source->address, &ip.saddr, sizeof(source->address));
 	__builtin_memcpy(destination->address, &ip.daddr, sizeof(destination->address));
-	if (!want_ports)
+	if (brunt_flow_outside(&control.base, flow))
+		return false;
+	if (!control.base.ports)
 		return true;
 	offset = walk_ipv6(skb, flow);
 	if (flow->protocol == IPPROTO_ICMPV6)
@@ -148,17 +168,16 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, struct brunt_flow 
 }
 
 /* Does this packet belong to the fault, judged by its addresses? */
-static __always_inline bool match(struct __sk_buff *skb, bool egress)
+static __always_inline bool match(struct __sk_buff *skb, bool egress, bool in_cgroup)
 {
 	struct brunt_flow flow = {};
 	struct brunt_end *source = egress ? &flow.local : &flow.remote;
 	struct brunt_end *destination = egress ? &flow.remote : &flow.local;
-	bool ports = control.base.ports;
 
-	if (skb->protocol == bpf_htons(ETH_P_IP) ? !parse_ipv4(skb, &flow, source, destination, ports)
-						 : !parse_ipv6(skb, &flow, source, destination, ports))
+	if (skb->protocol == bpf_htons(ETH_P_IP) ? !parse_ipv4(skb, &flow, source, destination, in_cgroup)
+						 : !parse_ipv6(skb, &flow, source, destination, in_cgroup))
 		return false;
-	return brunt_flow_match(control.base.lists, &flow);
+	return brunt_flow_match(&control.base, &flow);
 }
 
 static __always_inline bool is_tagged(struct __sk_buff *skb)
@@ -184,7 +203,6 @@ static __always_inline bool is_our_interface(__u32 index)
 	return false;
 }
 
-/* Armed already. The cheap questions first. */
 /*
  * Kernels before 6.3 lose the bound of a register that was spilled to the stack, and the compiler drops a mask that
  * seems to do nothing: hidden from it, the mask stays and they see it.
@@ -197,7 +215,8 @@ static __always_inline __u64 chance_index(__u32 segments)
 	return index & (BRUNT_DROP_SEGMENTS - 1);
 }
 
-static __always_inline bool decide(struct __sk_buff *skb, bool egress)
+/* Armed already. The cheap questions first. */
+static __always_inline bool decide(struct __sk_buff *skb, bool egress, bool in_cgroup)
 {
 	struct brunt_counters *counters;
 	__u32 segments;
@@ -210,14 +229,18 @@ static __always_inline bool decide(struct __sk_buff *skb, bool egress)
 	segments = skb->gso_segs;
 	if (!segments)
 		segments = 1;
-	brunt_count(&counters->seen, segments);
-	if (control.base.lists && !match(skb, egress))
+	if (control.base.lists && !match(skb, egress, in_cgroup))
+		return brunt_miss(counters, segments);
+	if (control.base.lapsed)
+		return brunt_miss(counters, segments);
+	if (brunt_random(counters) >= control.chance[chance_index(segments)]) {
+		brunt_count(&counters->matched, segments);
 		return false;
+	}
+	/* Reading the clock is dear, and only what would be lost needs it. */
 	if (!brunt_lease_alive(&control.base))
-		return false;
+		return brunt_miss(counters, segments);
 	brunt_count(&counters->matched, segments);
-	if (brunt_random(counters) >= control.chance[chance_index(segments)])
-		return false;
 	brunt_count(&counters->hit, segments);
 	return true;
 }
@@ -228,7 +251,7 @@ static __always_inline bool decide_in_cgroup(struct __sk_buff *skb, bool egress)
 		return false;
 	if (control.scope == BRUNT_DROP_INTERFACE && !is_our_interface(skb->ifindex))
 		return false;
-	return decide(skb, egress);
+	return decide(skb, egress, true);
 }
 
 /* On egress 2 drops silently (kernel/bpf/cgroup.c: NET_XMIT_DROP without an error), 0 gives the sender EPERM. */
@@ -249,13 +272,13 @@ int brunt_drop_in(struct __sk_buff *skb)
 SEC("tc")
 int brunt_drop_tc_out(struct __sk_buff *skb)
 {
-	return control.base.armed && decide(skb, true) ? TC_ACT_SHOT : TCX_NEXT;
+	return control.base.armed && decide(skb, true, false) ? TC_ACT_SHOT : TCX_NEXT;
 }
 
 SEC("tc")
 int brunt_drop_tc_in(struct __sk_buff *skb)
 {
-	return control.base.armed && decide(skb, false) ? TC_ACT_SHOT : TCX_NEXT;
+	return control.base.armed && decide(skb, false, false) ? TC_ACT_SHOT : TCX_NEXT;
 }
 
 /* New sockets of the target's processes: tagged whether armed or not, so that arming stays a store. */

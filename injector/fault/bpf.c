@@ -427,7 +427,7 @@ int brunt_bpf_poll(struct brunt_bpf *bpf, struct brunt_hits *ret)
 	if (bpf_map_lookup_elem(bpf->counters, &zero, bpf->percpu))
 		return -errno;
 	for (int i = 0; i < bpf->cpus; i++) {
-		ret->seen += bpf->percpu[i].seen;
+		ret->seen += bpf->percpu[i].missed + bpf->percpu[i].matched;
 		ret->matched += bpf->percpu[i].matched;
 		ret->hit += bpf->percpu[i].hit;
 	}

@@ -94,9 +94,33 @@ static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct br
 	return 0;
 }
 
+/* Takes the prefix in: the hull keeps what both share. The first one is the hull. */
+static void widen(struct brunt_hull *hull, const struct brunt_endpoint *self, bool first)
+{
+	const unsigned size = self->family == 4 ? 32 : 128;
+	uint8_t *mask = (uint8_t *)hull->mask, *value = (uint8_t *)hull->value;
+	bool same = true;
+
+	for (unsigned bit = 0; bit < size; bit++) {
+		const uint8_t place = (uint8_t)(0x80 >> bit % 8);
+		const bool inside = first || mask[bit / 8] & place;
+
+		same = same && bit < self->prefix && inside &&
+		       (first || !((value[bit / 8] ^ self->address[bit / 8]) & place));
+		mask[bit / 8] = same ? mask[bit / 8] | place : mask[bit / 8] & ~place;
+		value[bit / 8] = (uint8_t)((value[bit / 8] & ~place) | (same ? self->address[bit / 8] & place : 0));
+	}
+}
+
 int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
 		    struct brunt_error *err)
 {
+	struct brunt_hull *hulls = bpf->control->hulls[list];
+	bool first[2] = { true, true };
+
+	/* Without a rule of its family, no address is inside. */
+	memset(hulls, 0, 2 * sizeof(*hulls));
+	hulls[0].value[0] = hulls[1].value[0] = UINT32_MAX;
 	BRUNT_FOREACH (const struct brunt_endpoint, endpoint, *endpoints) {
 		for (uint8_t family = 4; family <= 6; family += 2) {
 			struct brunt_endpoint self;
@@ -107,6 +131,8 @@ int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const stru
 			r = put(bpf, list, endpoints, &self, err);
 			if (r)
 				return r;
+			widen(&hulls[family == 6], &self, first[family == 6]);
+			first[family == 6] = false;
 		}
 	}
 	if (endpoints->count)

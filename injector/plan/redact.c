@@ -145,6 +145,21 @@ void brunt_plan_redact(const struct brunt_plan *plan, char *text)
 		redact(plan->secrets, text, false);
 }
 
+void brunt_plan_redact_cut(const struct brunt_plan *plan, char *text)
+{
+	size_t size, shown;
+
+	brunt_plan_redact(plan, text);
+	if (!plan || !plan->secrets || !text)
+		return;
+	size = shown = strlen(text);
+	for (size_t i = 0; plan->secrets[i]; i++)
+		for (size_t part = strlen(plan->secrets[i]); part > size - shown; part--)
+			if (part <= size && !memcmp(text + size - part, plan->secrets[i], part))
+				shown = size - part;
+	text[shown] = '\0';
+}
+
 static bool is_tainted(const struct brunt_loader *loader, const struct brunt_diag *diag)
 {
 	for (const struct brunt_taint *taint = loader->taints; taint; taint = taint->next)

@@ -33,6 +33,7 @@ struct screen {
 	int pipe, in, keys; /* -1: not there */
 	enum brunt_output output;
 	bool live, colour, terminal;
+	bool told; /* at least one event came */
 	bool raw; /* the terminal's settings were changed */
 	struct termios saved;
 	char *buf;
@@ -132,6 +133,7 @@ static void take_line(struct screen *screen, const char *line, size_t size)
 {
 	json_t *event = json_loadb(line, size, 0, NULL);
 
+	screen->told |= event != NULL;
 	if (event && !brunt_story_feed(screen->story, event) && screen->output == BRUNT_OUTPUT_TEXT && !screen->live)
 		brunt_story_line(screen->story, event, screen->out);
 	json_decref(event);
@@ -210,6 +212,9 @@ static void conclude(struct screen *screen)
 {
 	unsigned rows, columns;
 
+	/* The run came to nothing before it began: who started it says why. */
+	if (!screen->told)
+		return;
 	brunt_story_end(screen->story);
 	size_of(screen, &rows, &columns);
 	if (screen->output == BRUNT_OUTPUT_JSON) {

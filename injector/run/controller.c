@@ -201,11 +201,13 @@ static void services_up(struct controller *ctl)
 		again = false;
 		BRUNT_FOREACH(struct brunt_service, service, ctl->plan->services) {
 			struct brunt_error err = { 0 };
+			int r;
 
 			if (ctl->stop || !can_start(ctl, service))
 				continue;
 			again = true;
-			if (controller_service_start(ctl, service->index, &err))
+			r = controller_service_start(ctl, service->index, &err);
+			if (r && r != -EAGAIN)
 				controller_stop(ctl, STOP_ERROR, "%s", err.msg);
 		}
 	}
@@ -257,7 +259,7 @@ static const struct brunt_condition *await(struct controller *ctl, const struct 
 		if (!missing)
 			return NULL;
 		controller_turn(ctl, until);
-	} while (brunt_now() < until && (ctl->stop <= STOP_METHOD || ctl->stop == heed));
+	} while (brunt_now() < until && !ctl->signals && (ctl->stop <= STOP_METHOD || ctl->stop == heed));
 	return missing;
 }
 
@@ -345,14 +347,15 @@ static void finally(struct controller *ctl)
 		bool cancelled = false;
 
 		(void)snprintf(name, sizeof(name), "%s", step->name ? step->name : "finally");
-		if (ctl->signals && timeout > FINALLY_ON_SIGNAL_WITHIN)
-			timeout = FINALLY_ON_SIGNAL_WITHIN;
 		if (controller_launch(ctl, BRUNT_LAUNCH_FINALLY, (uint32_t)index, &command)) {
 			controller_emit(ctl, "finally", 0, "{s:i, s:s, s:i, s:s}", "index", index++, "name", name,
 					"status", -1, "why", "the launcher is gone");
 			continue;
 		}
 		for (uint64_t until = brunt_now() + timeout; !command->ended && ctl->launcher >= 0;) {
+			/* Also for a signal that comes only now. */
+			if (ctl->signals && !cancelled && until > brunt_now() + FINALLY_ON_SIGNAL_WITHIN)
+				until = brunt_now() + FINALLY_ON_SIGNAL_WITHIN;
 			controller_turn(ctl, until);
 			if (command->ended || brunt_now() < until)
 				continue;
@@ -492,12 +495,14 @@ static int leave_result(struct controller *ctl, int status)
 {
 	struct brunt_result_box *box = ctl->setup->result;
 	json_t *document = brunt_story_document(ctl->story);
+
+	controller_redact(ctl, document);
+
 	BRUNT_AUTO_FREE char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
 	int end;
 
 	json_decref(document);
 	if (text) {
-		brunt_plan_redact(ctl->plan, text);
 		box->size = (uint32_t)strnlen(text, BRUNT_RESULT_MAX - 1);
 		memcpy(box->text, text, box->size);
 		__atomic_store_n(&box->ready, 1, __ATOMIC_RELEASE);

@@ -60,6 +60,7 @@ struct service_run {
 	bool up;		/* started and not ended */
 	bool ready;
 	bool failed;
+	bool asked;		/* for readiness, since its start */
 	bool stopping;		/* its end is expected */
 	uint64_t started;
 	uint64_t line_bytes;	/* of output kept so far */
@@ -135,6 +136,8 @@ struct controller {
 void controller_emit(struct controller *ctl, const char *name, uint64_t at, const char *format, ...);
 /* Takes fields (a new object, or NULL). */
 void controller_emit_fields(struct controller *ctl, const char *name, uint64_t at, json_t *fields);
+/* Covers every secret in the strings of a document. */
+void controller_redact(const struct controller *ctl, json_t *value);
 void controller_emit_start(struct controller *ctl);
 void controller_phase(struct controller *ctl, const char *phase);
 void controller_note(struct controller *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -153,10 +156,15 @@ int controller_launching_start(struct controller *ctl, struct brunt_error *err);
 int controller_launch(struct controller *ctl, enum brunt_launch_verb_kind kind, uint32_t index, struct command_run **ret);
 void controller_launch_cancel(struct controller *ctl, struct command_run *command);
 void controller_command_free(struct controller *ctl, struct command_run *command);
-/* Starts a service and waits for it to be ready. */
+/* Begins to start a service; whether it is ready says controller_service_look. */
+int controller_service_begin(struct controller *ctl, uint32_t index, struct brunt_error *err);
+/* 0: it is ready (which is told: ask no more); -EAGAIN: not yet; else it will not be, and err says why. */
+int controller_service_look(struct controller *ctl, uint32_t index, struct brunt_error *err);
+/* Both, and waits in between; -EAGAIN: the run was stopped meanwhile, for a reason of its own. */
 int controller_service_start(struct controller *ctl, uint32_t index, struct brunt_error *err);
 /* What a command wrote so far (cut), terminated; never NULL. */
 const char *controller_command_output(const struct command_run *command);
+bool controller_command_output_cut(const struct command_run *command);
 void controller_services_free(struct controller *ctl);
 
 /* ---- watching.c: samples, conditions, guardrails ---- */

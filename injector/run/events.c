@@ -23,6 +23,52 @@ static bool important(const char *name)
 	       strcmp(name, "step.output");
 }
 
+/* Words of the catalogue, which no value of a variable comes into: readers of the journal depend on them. */
+static bool is_word(const char *key)
+{
+	static const char *const keys[] = { "event", "kind", "outcome", "truth", "phase", "verdict", "cause", "reason",
+					    "of", "dimension", "role", "undo", "fault", "noun" };
+
+	for (size_t i = 0; i < BRUNT_COUNT(keys); i++)
+		if (!strcmp(key, keys[i]))
+			return true;
+	return false;
+}
+
+static json_t *redacted(const struct controller *ctl, json_t *string)
+{
+	BRUNT_AUTO_FREE char *text = strdup(json_string_value(string));
+
+	if (!text)
+		return json_string("***");
+	brunt_plan_redact(ctl->plan, text);
+	return strcmp(text, json_string_value(string)) ? json_string(text) : json_incref(string);
+}
+
+/* In the strings, before they are written as JSON: there a quote or a backslash of a secret looks different. */
+void controller_redact(const struct controller *ctl, json_t *value)
+{
+	const char *key;
+	json_t *child;
+	void *next;
+	size_t index;
+
+	if (!ctl->plan->secrets)
+		return;
+	json_array_foreach(value, index, child) {
+		if (json_is_string(child))
+			(void)json_array_set_new(value, index, redacted(ctl, child));
+		else
+			controller_redact(ctl, child);
+	}
+	json_object_foreach_safe(value, next, key, child) {
+		if (!json_is_string(child))
+			controller_redact(ctl, child);
+		else if (!is_word(key))
+			(void)json_object_set_new(value, key, redacted(ctl, child));
+	}
+}
+
 void controller_emit_fields(struct controller *ctl, const char *name, uint64_t at, json_t *fields)
 {
 	json_t *event = brunt_event_new(name, at);
@@ -33,6 +79,7 @@ void controller_emit_fields(struct controller *ctl, const char *name, uint64_t a
 		return;
 	}
 	json_decref(fields);
+	controller_redact(ctl, event);
 
 	struct brunt_error err = { 0 };
 
@@ -46,12 +93,11 @@ void controller_emit_fields(struct controller *ctl, const char *name, uint64_t a
 	json_decref(event);
 	if (!line)
 		return;
-	brunt_plan_redact(ctl->plan, line);
 	if (ctl->journal)
 		brunt_sink_write(ctl->journal, line, strlen(line), important(name));
 	if (ctl->screen)
 		brunt_sink_write(ctl->screen, line, strlen(line), important(name));
-	/* A run that nobody can read about later is no experiment. Without a screen it goes on: it may be a closed pipe. */
+	/* A run that nobody can read about later is no experiment. Without a screen it goes on: a closed pipe. */
 	if (ctl->journal && brunt_sink_broken(ctl->journal) && !ctl->journal_lost) {
 		ctl->journal_lost = true;
 		controller_stop(ctl, STOP_ERROR, "the journal's writer died");
@@ -225,7 +271,10 @@ void controller_tell_output(struct controller *ctl, const char *name, const stru
 
 	if (!text)
 		return;
-	brunt_plan_redact(ctl->plan, text);
+	if (controller_command_output_cut(command))
+		brunt_plan_redact_cut(ctl->plan, text);
+	else
+		brunt_plan_redact(ctl->plan, text);
 	for (char *line = strtok_r(text, "\n", &save); line && lines < 200; line = strtok_r(NULL, "\n", &save), lines++) {
 		for (unsigned char *c = (unsigned char *)line; *c; c++)
 			if (*c < 0x20 || *c >= 0x7f)

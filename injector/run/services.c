@@ -31,7 +31,6 @@ struct output {
 	struct command_run *command;
 	char line[LINE_MAX_BYTES];
 	size_t size;
-	bool cut;		/* the rest of this line is thrown away */
 	char *kept;		/* a command's output */
 	size_t kept_size;
 	struct output *next;
@@ -64,26 +63,38 @@ static void make_printable(char *text)
 	json_decref(valid);
 }
 
+/* Never in the middle of a character: JSON takes whole ones only. */
+static void cut_text(char *to, size_t room, const char *text)
+{
+	size_t size = strlen(text);
+
+	if (size >= room)
+		for (size = room - 1; size && ((unsigned char)text[size] & 0xc0) == 0x80;)
+			size--;
+	memcpy(to, text, size);
+	to[size] = '\0';
+}
+
 static void on_line(struct output *output)
 {
 	struct controller *ctl = output->ctl;
 	uint64_t now = brunt_now();
+	bool cut = output->size == sizeof(output->line) - 1;
 
 	output->line[output->size] = '\0';
 	output->size = 0;
-	if (!output->is_service) {
-		brunt_plan_redact(ctl->plan, output->line);
-		return;
-	}
 
 	struct service_run *service = &ctl->services[output->index];
 
 	/* The SLI hears the line as it was written; what is shown and kept is redacted. */
 	if (ctl->watch)
 		brunt_watch_line(ctl->watch, output->index, output->line, now);
-	brunt_plan_redact(ctl->plan, output->line);
+	if (cut)
+		brunt_plan_redact_cut(ctl->plan, output->line);
+	else
+		brunt_plan_redact(ctl->plan, output->line);
 	make_printable(output->line);
-	(void)snprintf(service->last_line, sizeof(service->last_line), "%.150s", output->line);
+	cut_text(service->last_line, sizeof(service->last_line), output->line);
 	if (service->line_bytes > OUTPUT_KEPT_BYTES) {
 		service->lines_dropped++;
 		return;
@@ -98,11 +109,17 @@ static void take_bytes(struct output *output, const char *bytes, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		if (bytes[i] == '\n') {
 			on_line(output);
-			output->cut = false;
 		} else if (output->size < sizeof(output->line) - 1) {
 			output->line[output->size++] = bytes[i] ? bytes[i] : '?';
 		}
 	}
+}
+
+/* The last line may have no newline. */
+static void end_line(struct output *output)
+{
+	if (output->is_service && output->size)
+		on_line(output);
 }
 
 static void keep(struct output *output, const char *bytes, size_t size)
@@ -135,8 +152,7 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
 	}
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (output->is_service && output->size)
-		on_line(output);
+	end_line(output);
 	return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
 
@@ -166,6 +182,11 @@ static struct command_run *command_find(struct controller *ctl, uint64_t sequenc
 	return NULL;
 }
 
+bool controller_command_output_cut(const struct command_run *command)
+{
+	return command->output && command->output->kept_size == COMMAND_KEPT_BYTES;
+}
+
 const char *controller_command_output(const struct command_run *command)
 {
 	return command->output && command->output->kept ? command->output->kept : "";
@@ -191,6 +212,8 @@ static void drain(struct output *output)
 		char bytes[16384];
 		ssize_t size = read(output->fd, bytes, sizeof(bytes));
 
+		if (!size)
+			end_line(output);
 		if (size <= 0)
 			return;
 		if (output->is_service)
@@ -198,6 +221,38 @@ static void drain(struct output *output)
 		else
 			keep(output, bytes, (size_t)size);
 	}
+}
+
+static void on_ready(void *user, uint32_t index, int code, const char *why)
+{
+	struct controller *ctl = user;
+	struct service_run *service = &ctl->services[index];
+
+	if (code) {
+		service->failed = true;
+		if (!service->last_line[0] && why)
+			cut_text(service->last_line, sizeof(service->last_line), why);
+		return;
+	}
+	service->ready = true;
+}
+
+/*
+ * Asked for at once: its first lines, and its end, may be the next things to come. A service that restarted before it
+ * was ready goes on with the `within` of its start.
+ */
+static void ask_ready(struct controller *ctl, uint32_t index)
+{
+	struct service_run *state = &ctl->services[index];
+	struct brunt_error err = { 0 };
+
+	if (state->ready || state->asked)
+		return;
+	state->asked = true;
+	if (!service_at(ctl, index)->ready)
+		state->ready = true;
+	else if (brunt_watch_ready(ctl->watch, index, on_ready, ctl, &err))
+		on_ready(ctl, index, -err.code, err.msg);
 }
 
 static void on_service(struct controller *ctl, const struct brunt_launch_report *report, int fd)
@@ -216,10 +271,11 @@ static void on_service(struct controller *ctl, const struct brunt_launch_report 
 			service->output->index = report->index;
 		}
 		controller_emit(ctl, "service.start", report->at, "{s:s, s:i}", "service", name, "pid", (int)report->pid);
+		ask_ready(ctl, report->index);
 		return;
 	case BRUNT_LAUNCH_FAILED:
 		service->failed = true;
-		(void)snprintf(service->last_line, sizeof(service->last_line), "%.150s", report->text);
+		cut_text(service->last_line, sizeof(service->last_line), report->text);
 		return;
 	case BRUNT_LAUNCH_EXITED:
 		service->up = false;
@@ -283,8 +339,12 @@ static int receive(int socket, struct brunt_launch_report *ret, int *ret_fd)
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
 	};
-	ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t size;
 
+	/* It ended before it read our last verb; what it had said before waits behind that error (as in holding.c). */
+	do
+		size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == ECONNRESET);
 	*ret_fd = -1;
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -errno;
@@ -383,52 +443,45 @@ void controller_launch_cancel(struct controller *ctl, struct command_run *comman
 	(void)send_verb(ctl, BRUNT_LAUNCH_CANCEL, command->index, command->sequence);
 }
 
-static void on_ready(void *user, uint32_t index, int code, const char *why)
+int controller_service_begin(struct controller *ctl, uint32_t index, struct brunt_error *err)
 {
-	struct controller *ctl = user;
-	struct service_run *service = &ctl->services[index];
-
-	if (code) {
-		service->failed = true;
-		if (!service->last_line[0] && why)
-			(void)snprintf(service->last_line, sizeof(service->last_line), "%.150s", why);
-		return;
-	}
-	service->ready = true;
-}
-
-int controller_service_start(struct controller *ctl, uint32_t index, struct brunt_error *err)
-{
-	const struct brunt_service *service = service_at(ctl, index);
 	struct service_run *state = &ctl->services[index];
 
-	state->failed = state->ready = state->stopping = false;
+	state->failed = state->ready = state->stopping = state->asked = false;
 	state->last_line[0] = '\0';
 	state->started = brunt_now();
 
 	int r = controller_launch(ctl, BRUNT_LAUNCH_START, index, NULL);
 
-	if (r)
-		return brunt_fail(err, -r, "the launcher does not start service '%s'", service->name);
-	while (!state->up && !state->failed && ctl->stop <= STOP_METHOD && ctl->launcher >= 0)
-		controller_turn(ctl, 0);
-	if (state->up && !service->ready) {
-		state->ready = true;
-	} else if (state->up) {
-		r = brunt_watch_ready(ctl->watch, index, on_ready, ctl, err);
-		if (r)
-			return r;
-		while (!state->ready && !state->failed && ctl->stop <= STOP_METHOD && ctl->launcher >= 0)
-			controller_turn(ctl, 0);
-	}
+	return r ? brunt_fail(err, -r, "the launcher does not start service '%s'", service_at(ctl, index)->name) : 0;
+}
+
+int controller_service_look(struct controller *ctl, uint32_t index, struct brunt_error *err)
+{
+	struct service_run *state = &ctl->services[index];
+	const char *name = service_at(ctl, index)->name;
+
 	if (state->ready) {
-		controller_emit(ctl, "service.ready", 0, "{s:s, s:I}", "service", service->name, "took_ns",
+		controller_emit(ctl, "service.ready", 0, "{s:s, s:I}", "service", name, "took_ns",
 				(json_int_t)(brunt_now() - state->started));
 		return 0;
 	}
+	if (!state->failed && ctl->launcher >= 0)
+		return -EAGAIN;
 	brunt_watch_ready_cancel(ctl->watch, index);
-	return brunt_fail(err, ECHILD, "service '%s' did not get ready: %.120s", service->name,
-				  state->last_line[0] ? state->last_line : "it ended");
+	return brunt_fail(err, ECHILD, "service '%s' did not get ready: %.120s", name,
+			  state->last_line[0] ? state->last_line : "it ended");
+}
+
+int controller_service_start(struct controller *ctl, uint32_t index, struct brunt_error *err)
+{
+	int r = controller_service_begin(ctl, index, err);
+
+	if (r)
+		return r;
+	while ((r = controller_service_look(ctl, index, err)) == -EAGAIN && ctl->stop <= STOP_METHOD)
+		controller_turn(ctl, 0);
+	return r;
 }
 
 void controller_services_free(struct controller *ctl)

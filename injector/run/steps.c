@@ -16,6 +16,7 @@
 
 #define HOLDER_ANSWERS_WITHIN (10 * BRUNT_S)
 #define HITS_KNOWN_WITHIN (300 * BRUNT_MS)
+#define KILLED_WITHIN (10 * BRUNT_S)
 
 static struct step_run *run_of(struct controller *ctl, const struct brunt_step *step)
 {
@@ -173,7 +174,7 @@ static void tick_fault(struct controller *ctl, const struct brunt_step *step, ui
 	if (step->fault.injector->instant) {
 		if (run->times >= step->times && (run->hit >= run->times || now >= run->next))
 			end(ctl, step, "done", NULL);
-		else if (run->times < step->times && now >= run->next)
+		else if (run->times < step->times && now >= run->next && !ctl->stop)
 			ask_apply(ctl, step);
 		return;
 	}
@@ -212,7 +213,11 @@ static void tick_condition(struct controller *ctl, const struct brunt_step *step
 					   condition->has_min ? condition->min.dimension : condition->max.dimension,
 					   value, sizeof(value));
 	(void)snprintf(why, sizeof(why), "%.120s: %s", condition->text, value);
-	miss(ctl, step, "missed", why);
+	/* A `wait` judges nothing: the method goes on. That it was in vain is told, and counts in the verdict. */
+	if (step->kind == BRUNT_STEP_WAIT)
+		end(ctl, step, "missed", why);
+	else
+		miss(ctl, step, "missed", why);
 }
 
 /* ---- commands, services, people ---- */
@@ -236,10 +241,13 @@ static void tick_run(struct controller *ctl, const struct brunt_step *step, uint
 		return;
 	}
 	if (!command->ended) {
-		if (now >= run->deadline && run->state != STEP_ENDING) {
-			run->state = STEP_ENDING;
-			controller_launch_cancel(ctl, command);
-		}
+		if (now < run->deadline)
+			return;
+		if (run->state == STEP_ENDING)
+			controller_stop(ctl, STOP_ERROR, "the command of step '%s' cannot be killed", step->name);
+		run->state = STEP_ENDING;
+		run->deadline = now + KILLED_WITHIN;
+		controller_launch_cancel(ctl, command);
 		return;
 	}
 	controller_tell_output(ctl, step->name, command);
@@ -284,12 +292,22 @@ static void begin_service(struct controller *ctl, const struct brunt_step *step)
 		run_of(ctl, step)->deadline = brunt_now() + 10 * BRUNT_S;
 		return;
 	}
-	if (controller_service_start(ctl, step->service, &err)) {
+	if (controller_service_begin(ctl, step->service, &err)) {
 		end(ctl, step, "error", err.msg);
 		controller_stop(ctl, STOP_ERROR, "%s", err.msg);
-	} else {
-		end(ctl, step, "done", NULL);
 	}
+}
+
+static void tick_start(struct controller *ctl, const struct brunt_step *step)
+{
+	struct brunt_error err = { 0 };
+	int r = controller_service_look(ctl, step->service, &err);
+
+	if (r == -EAGAIN)
+		return;
+	end(ctl, step, r ? "error" : "done", err.msg);
+	if (r)
+		controller_stop(ctl, STOP_ERROR, "%s", err.msg);
 }
 
 static void tick_approve(struct controller *ctl, const struct brunt_step *step)
@@ -309,6 +327,7 @@ static void tick_approve(struct controller *ctl, const struct brunt_step *step)
 static void begin_approve(struct controller *ctl, const struct brunt_step *step)
 {
 	if (ctl->options->attended) {
+		ctl->answer = 0; /* a key that was pressed before answers another question */
 		controller_note(ctl, "%s  (y: go on, n: stop)", step->approve);
 		return;
 	}
@@ -358,14 +377,20 @@ static void begin(struct controller *ctl, const struct brunt_step *step)
 			if (!ctl->stop)
 				begin(ctl, *child);
 		break;
-	case BRUNT_STEP_REVERT: {
-		struct step_run *fault = run_of(ctl, step->revert_step);
+	case BRUNT_STEP_REVERT:
+		break; /* tick_revert */
+	}
+}
 
-		if (fault->state != STEP_ENDED)
-			fault->deadline = run->started;
-		break;
-	}
-	}
+/* Its hold ends now; unless it is ending already, when its deadline is the holder's. */
+static void tick_revert(struct controller *ctl, const struct brunt_step *step)
+{
+	struct step_run *fault = run_of(ctl, step->revert_step);
+
+	if (fault->state == STEP_ENDED)
+		end(ctl, step, "done", NULL);
+	else if (fault->state == STEP_RUNNING)
+		fault->deadline = run_of(ctl, step)->started;
 }
 
 static void tick_parallel(struct controller *ctl, const struct brunt_step *step)
@@ -402,6 +427,7 @@ static void tick(struct controller *ctl, const struct brunt_step *step, uint64_t
 		tick_run(ctl, step, now);
 		break;
 	case BRUNT_STEP_START:
+		tick_start(ctl, step);
 		break;
 	case BRUNT_STEP_STOP:
 		if (!ctl->services[step->service].up)
@@ -416,8 +442,7 @@ static void tick(struct controller *ctl, const struct brunt_step *step, uint64_t
 		tick_parallel(ctl, step);
 		break;
 	case BRUNT_STEP_REVERT:
-		if (run_of(ctl, step->revert_step)->state == STEP_ENDED)
-			end(ctl, step, "done", NULL);
+		tick_revert(ctl, step);
 		break;
 	}
 }
@@ -482,11 +507,12 @@ void controller_method(struct controller *ctl)
 		begin(ctl, step);
 		wait_for(ctl, step);
 	}
-	/* The run waits for the hold of background faults; one without is held to here. */
+	/* The run waits for the hold (or the last of the `times`) of background faults; one without is held to here. */
 	for (uint32_t i = 0; i < plan->step_count; i++) {
 		const struct brunt_step *step = plan->steps[i];
+		bool ends = step->background && (step->has_hold || step->fault.injector->instant);
 
-		while (!ctl->stop && step->background && step->has_hold && ctl->steps[i].state != STEP_ENDED &&
+		while (!ctl->stop && ends && ctl->steps[i].state != STEP_ENDED &&
 		       ctl->steps[i].state != STEP_IDLE) {
 			controller_turn(ctl, controller_steps_tick(ctl));
 			check_duration(ctl);
@@ -494,8 +520,17 @@ void controller_method(struct controller *ctl)
 	}
 }
 
+/* A command whose step is over must not go on beside `finally`. */
+static void cancel_commands(struct controller *ctl)
+{
+	for (struct command_run *command = ctl->commands; command; command = command->next)
+		if (command->verb == BRUNT_LAUNCH_STEP && !command->ended)
+			controller_launch_cancel(ctl, command);
+}
+
 void controller_steps_close(struct controller *ctl)
 {
+	cancel_commands(ctl);
 	for (uint32_t i = 0; i < ctl->plan->step_count; i++) {
 		const struct brunt_step *step = ctl->plan->steps[i];
 		struct step_run *run = &ctl->steps[i];

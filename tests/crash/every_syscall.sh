@@ -5,7 +5,9 @@
 # SIGTERM at each of the latter. And every call of the holder fails once.
 #
 # A recording run says how many calls there are. The default takes an even sample of them; FULL=1 takes all.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
+each_kind "$@"
 sandbox "$@"
 ATCALL=$BUILD/tests/tools/atcall
 [ -x "$ATCALL" ] || skip_all "tests/tools/atcall is not built"
@@ -95,28 +97,22 @@ batch() {
 }
 
 before=$(host_state)
-for fault in \
-	'"fault": "packet.drop"' \
-	'"fault": "connect.fail", "errno": "ECONNREFUSED"' \
-	'"fault": "process.pause"'; do
-	kind=$(echo "$fault" | cut -d'"' -f4)
-	[ -z "${ONLY:-}" ] || [[ $kind =~ $ONLY ]] || continue
-	short_plan "$kind" "$fault"
-	for role in holder main recoverer; do
-		at "$role" 0 count
-		if [ "$status" -ne 7 ]; then
-			[ "$status" -eq 77 ] && skip "$kind: $role" "ptrace is not allowed here" && continue
-			not_ok "$kind: an undisturbed run ends as it should" "$status: $(cat "$WORK/err")"
-			continue
-		fi
-		read -r stops calls < <(grep -E '^[0-9]+ [0-9]+$' "$WORK/err")
-		[ "$role" = recoverer ] && count=$((kills / 4)) || count=$kills
-		batch "$kind: $role killed at any system call" "$role" "$count" "$stops" kill
-		[ "$role" != main ] || batch "$kind: $role gets SIGTERM at any system call" "$role" "$count" "$stops" term
-		[ "$role" != holder ] ||
-			batch "$kind: any system call of the $role fails" "$role" "$failures" "$calls" 12 5 28 4 # ENOMEM EIO ENOSPC EINTR
-	done
-	same "$before" "$(host_state)" "$kind: the host is as it was"
+kind=$KIND
+short_plan "$kind" "$(fault_json "$kind")"
+for role in holder main recoverer; do
+	at "$role" 0 count
+	if [ "$status" -ne 7 ]; then
+		[ "$status" -eq 77 ] && skip "$kind: $role" "ptrace is not allowed here" && continue
+		not_ok "$kind: an undisturbed run ends as it should" "$status: $(cat "$WORK/err")"
+		continue
+	fi
+	read -r stops calls < <(grep -E '^[0-9]+ [0-9]+$' "$WORK/err")
+	[ "$role" = recoverer ] && count=$((kills / 4)) || count=$kills
+	batch "$kind: $role killed at any system call" "$role" "$count" "$stops" kill
+	[ "$role" != main ] || batch "$kind: $role gets SIGTERM at any system call" "$role" "$count" "$stops" term
+	[ "$role" != holder ] ||
+		batch "$kind: any system call of the $role fails" "$role" "$failures" "$calls" 12 5 28 4 # ENOMEM EIO ENOSPC EINTR
 done
+same "$before" "$(host_state)" "$kind: the host is as it was"
 victim_end
 done_testing

@@ -1,11 +1,40 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What the crash tests share: a victim that says how it is, and runs that are looked at while they hold a fault.
-# shellcheck source=tests/functional/lib.sh
+# shellcheck source=../functional/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../functional/lib.sh"
 
 PORT=8090
-declare -A pid_of
+declare -A pid_of # for the tests
+
+# Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
+# waiting. Returns in those.
+each_kind() {
+	local part code worst=0
+	[ -z "${KIND:-}" ] || return 0
+	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
+	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
+	trap 'exit 143' HUP INT TERM
+	for KIND in ${KINDS:-packet.drop connect.fail process.pause}; do
+		export KIND
+		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
+	done
+	for part in $(jobs -p); do
+		wait "$part"
+		code=$?
+		[ $code -le $worst ] || worst=$code
+	done
+	cat "$parts"/*
+	exit $worst
+}
+
+# The JSON of the fault of that kind.
+fault_json() {
+	case $1 in
+	connect.fail) echo '"fault": "connect.fail", "errno": "ECONNREFUSED"' ;;
+	*) echo "\"fault\": \"$1\"" ;;
+	esac
+}
 
 victim_start() {
 	python3 "$TESTS/crash/victim.py" serve $PORT &
@@ -58,6 +87,7 @@ roles() {
 	local name pid state=
 	pid_of=()
 	while read -r name pid; do
+		# shellcheck disable=SC2034 # for the test
 		if [ "$name" = state ]; then state=$pid; else pid_of[$name]=$pid; fi
 	done < <("$BRUNT" status --output=json | python3 -c '
 import json, sys

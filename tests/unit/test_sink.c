@@ -315,7 +315,8 @@ static void a_full_disk_loses_lines_says_so_and_never_stalls_the_writer(void **s
 	assert_non_null(mkdtemp(folder));
 	if (mount("brunt-test", folder, "tmpfs", 0, "size=64k")) {
 		rmdir(folder);
-		skip(); /* no CAP_SYS_ADMIN */
+		print_message("needs root: mounts a small tmpfs\n");
+		skip();
 	}
 	(void)snprintf(path, sizeof(path), "%s/j", folder);
 	int file = open(path, O_RDWR | O_CREAT | O_APPEND, 0600);
@@ -407,8 +408,10 @@ static void what_root_makes_for_a_user_belongs_to_the_user(void **state)
 	struct stat st;
 	int fd;
 
-	if (geteuid())
-		skip(); /* chown needs root */
+	if (geteuid()) {
+		print_message("needs root: chown\n");
+		skip();
+	}
 	assert_non_null(mkdtemp(home));
 	setenv("XDG_STATE_HOME", home, 1);
 	assert_int_equal(brunt_journal_open("7f3a0001", 65534, 65534, path, sizeof(path), &fd, NULL), 0);
