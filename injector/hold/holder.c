@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/clock.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
@@ -116,6 +117,7 @@ static int open_ledger(struct holder *holder, struct brunt_error *err)
 	snprintf(head.run, sizeof(head.run), "%s", shared->run);
 	snprintf(head.plan, sizeof(head.plan), "%s", shared->plan);
 	snprintf(head.plan_path, sizeof(head.plan_path), "%s", setup->plan->path ? setup->plan->path : "");
+	brunt_text_clean(head.plan_path); /* it may have been cut in a character */
 	r = ledger_boot_id(head.boot, sizeof(head.boot));
 	if (r < 0)
 		return brunt_fail(err, -r, "cannot read the boot id: %s", strerror(-r));
