@@ -107,6 +107,9 @@ void controller_step_applied(struct controller *ctl, uint32_t index, const struc
 
 static const char *revert_reason(const struct controller *ctl, const struct step_run *run)
 {
+	/* The holder says LAPSED after it has reverted; the shared page says it before. */
+	if (__atomic_load_n(&ctl->shared->lapsed, __ATOMIC_ACQUIRE))
+		return "lapsed";
 	switch (ctl->stop) {
 	case STOP_SIGNAL:
 		return "signal";
