@@ -14,30 +14,35 @@ size_t brunt_text_cut(const char *text, size_t size)
 	return length;
 }
 
-/* How many bytes of a control character stand at p; 0: none. */
-static size_t control_size(const unsigned char *p)
+/* How many bytes at p are one character; *ret_hostile: a control character, or no UTF-8 at all. */
+static size_t next_size(const char *p, bool *ret_hostile)
 {
-	if (*p < 0x20 || *p == 0x7f)
-		return 1;
-	return *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+	const unsigned char *byte = (const unsigned char *)p;
+	size_t size = brunt_utf8_size(p, strnlen(p, 4));
+
+	*ret_hostile = !size || *byte < 0x20 || *byte == 0x7f || (*byte == 0xc2 && byte[1] < 0xa0);
+	return size ? size : 1;
 }
 
 void brunt_text_clean(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p; p++) {
-		size_t size = control_size(p);
+	while (*text) {
+		bool hostile;
+		size_t size = next_size(text, &hostile);
 
-		memset(p, '?', size);
-		p += size == 2;
+		if (hostile)
+			memset(text, '?', size);
+		text += size;
 	}
 }
 
 bool brunt_text_is_clean(const char *text)
 {
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		if (control_size(p) > 0)
-			return false;
-	return true;
+	bool hostile = false;
+
+	while (*text && !hostile)
+		text += next_size(text, &hostile);
+	return !hostile;
 }
 
 const char *brunt_text_quote(const char *text, char buf[BRUNT_QUOTE_SIZE])

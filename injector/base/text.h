@@ -13,7 +13,7 @@
 /* How many of text's first size bytes can be kept without cutting a UTF-8 sequence; never more than size. */
 size_t brunt_text_cut(const char *text, size_t size);
 
-/* Replaces control characters (C0, DEL, and C1 in UTF-8) by '?', in place. */
+/* Replaces control characters (C0, DEL, and C1 in UTF-8), and bytes that are no UTF-8, by '?', in place. */
 void brunt_text_clean(char *text);
 
 /* Whether brunt_text_clean() would leave text as it is. */
