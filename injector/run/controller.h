@@ -197,5 +197,11 @@ void controller_stop(struct controller *ctl, enum stop_cause cause, const char *
 enum stop_cause controller_cause(const struct controller *ctl, int code);
 /* One turn of the loop: until something happens, or CLOCK_BOOTTIME reaches until (0: any event). */
 void controller_turn(struct controller *ctl, uint64_t until);
+/* Makes all that the phases need: memory, loop, sources. */
+int controller_set_up(struct controller *ctl, struct brunt_error *err);
+void controller_release(struct controller *ctl);
+
+/* ---- phases.c ---- */
+
 /* The whole life after the fork; returns the exit status. */
 int controller_main(struct controller *ctl);
