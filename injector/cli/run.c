@@ -228,6 +228,7 @@ static int run_plan(const struct arguments *args, const struct brunt_plan *plan)
 	status = brunt_run(plan, &args->run, &err);
 	if (status < 0) {
 		status = status_of_failure(status, &verdict);
+		brunt_plan_redact(plan, err.msg);
 		fprintf(stderr, "brunt: %s: %s\n", verdict, err.msg);
 		return give_up(args, status, verdict, err.msg);
 	}

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "brunt/error.h"
+#include "brunt/file.h"
 #include "brunt/hold.h"
 #include "brunt/memory.h"
 #include "brunt/plan.h"
@@ -60,6 +61,7 @@ static void give_away(int fd, int dir, const struct brunt_identity *identity)
 static int replace(int dir, const char *name, const char *text, size_t size, const struct brunt_run_setup *setup)
 {
 	BRUNT_AUTO_CLOSE int fd = -1;
+	BRUNT_AUTO_CLOSE int folder = -1;
 	char temporary[300];
 	int r;
 
@@ -77,8 +79,8 @@ static int replace(int dir, const char *name, const char *text, size_t size, con
 		r = -errno;
 	if (r < 0)
 		(void)unlinkat(dir, temporary, 0);
-	else
-		(void)fsync(dir);
+	else if ((folder = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+		(void)fsync(folder);
 	return r;
 }
 
@@ -111,10 +113,9 @@ int result_write(const struct brunt_run_setup *setup, struct brunt_error *err)
 			return brunt_fail(err, ENOMEM, "out of memory");
 		size = strlen(made);
 	}
-	dir = open(!slash ? "." : *folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = brunt_folder_open(!slash ? "" : *folder ? folder : "/", err);
 	if (dir < 0)
-		return brunt_fail(err, errno, "cannot open the folder of '%s': %s", setup->result_path,
-				  strerror(errno));
+		return brunt_wrap(err, "cannot write '%s'", setup->result_path);
 	r = replace(dir, slash ? slash + 1 : folder, text, size, setup);
 	return r < 0 ? brunt_fail(err, -r, "cannot write '%s': %s", setup->result_path, strerror(-r)) : 0;
 }

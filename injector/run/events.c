@@ -271,7 +271,10 @@ void controller_tell_output(struct controller *ctl, const char *name, const stru
 
 	if (!text)
 		return;
-	brunt_plan_redact(ctl->plan, text);
+	if (controller_command_output_cut(command))
+		brunt_plan_redact_cut(ctl->plan, text);
+	else
+		brunt_plan_redact(ctl->plan, text);
 	for (char *line = strtok_r(text, "\n", &save); line && lines < 200; line = strtok_r(NULL, "\n", &save), lines++) {
 		for (unsigned char *c = (unsigned char *)line; *c; c++)
 			if (*c < 0x20 || *c >= 0x7f)

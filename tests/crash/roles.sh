@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every role of a real run, all alive at once, is compared with its row of the table (injector/base/role.c): uid,
 # capabilities, descriptors, no_new_privs. First with faults held, then with all of them reverted.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 CHECK=$BUILD/tests/tools/checkroles
@@ -26,7 +27,7 @@ END
 
 # compare WHEN ROLE...: all of these are alive, and each is what its row says.
 compare() {
-	local when=$1 role pairs="" line text="" name=""
+	local when=$1 role pairs="" line
 	shift
 	for role in "$@"; do
 		[ -n "${pid_of[$role]:-}" ] && pairs="$pairs $role=${pid_of[$role]}" || not_ok "$when: $role is alive"
