@@ -170,7 +170,9 @@ static int parse(int argc, char **argv, struct arguments *args)
 			   optind < argc ? "one plan at a time" : "needs a plan");
 	args->path = argv[optind];
 	args->run.colour = want_colour(colour);
-	args->run.live &= isatty(STDOUT_FILENO) != 0;
+	args->run.live &= isatty(STDOUT_FILENO) != 0 && args->run.output == BRUNT_OUTPUT_TEXT;
+	/* Only the live view asks and reads keys: elsewhere `approve` would wait for somebody who knows nothing of it. */
+	args->run.attended &= args->run.live;
 	args->plan.vars = args->vars;
 	args->plan.var_files = args->var_files;
 	return 0;
@@ -213,7 +215,8 @@ static int expected(const struct arguments *args, int status)
 {
 	enum brunt_verdict wanted;
 
-	if (!args->expect || status == 2 || brunt_verdict_find(args->expect, &wanted))
+	/* A dry run has no verdict. */
+	if (!args->expect || args->dry_run || status == 2 || brunt_verdict_find(args->expect, &wanted))
 		return status;
 	if (status == (int)wanted || (wanted == BRUNT_STOPPED && status == 143))
 		return 0;

@@ -115,7 +115,8 @@ static int on_key(sd_event_source *source, int fd, uint32_t revents, void *user)
 	if (read(fd, &key, 1) != 1)
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	if (key == 'q') {
-		ctl->signal = SIGINT;
+		ctl->signals++;
+		ctl->signal = ctl->signal ? ctl->signal : SIGINT;
 		controller_stop(ctl, STOP_SIGNAL, "q");
 	}
 	ctl->answer = key;

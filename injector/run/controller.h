@@ -115,8 +115,8 @@ struct controller {
 	unsigned held;		/* faults in effect */
 	uint64_t renewed;
 
-	bool prepared, reverted_all, holder_ended, launcher_ended;
-	bool guarding; /* guardrails are watched */
+	bool prepared, revert_sent, reverted_all, holder_ended, launcher_ended;
+	bool guarding;			/* guardrails are watched */
 	bool method_begun;
 	bool residue;
 	bool journal_lost;

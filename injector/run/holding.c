@@ -11,6 +11,8 @@
 #include "brunt/clock.h"
 #include "run/controller.h"
 
+#define REVERT_ANSWERED_WITHIN (1500 * BRUNT_MS)
+
 uint64_t controller_verb(struct controller *ctl, enum brunt_verb_kind kind, uint32_t index)
 {
 	struct brunt_verb verb = { .kind = kind, .index = index, .sequence = ++ctl->sequence };
@@ -24,13 +26,19 @@ uint64_t controller_verb(struct controller *ctl, enum brunt_verb_kind kind, uint
 	return verb.sequence;
 }
 
+static void send_revert_all(struct controller *ctl)
+{
+	ctl->revert_sent = controller_verb(ctl, BRUNT_VERB_REVERT_ALL, 0) != 0;
+	if (!ctl->revert_sent && ctl->holder < 0)
+		ctl->reverted_all = true;
+}
+
 void controller_revert_all(struct controller *ctl)
 {
 	if (ctl->revert_asked)
 		return;
 	ctl->revert_asked = brunt_now();
-	if (!controller_verb(ctl, BRUNT_VERB_REVERT_ALL, 0) && ctl->holder < 0)
-		ctl->reverted_all = true;
+	send_revert_all(ctl);
 }
 
 static void on_item(struct controller *ctl, const struct brunt_report *report)
@@ -214,7 +222,14 @@ static int on_renew(sd_event_source *source, uint64_t usec, void *user)
 	uint64_t interval = (ctl->plan->lease < 500 * BRUNT_MS ? ctl->plan->lease : 500 * BRUNT_MS) / 5 / 1000;
 
 	(void)usec;
-	(void)controller_verb(ctl, BRUNT_VERB_RENEW, 0);
+	/*
+	 * A revert that did not fit into the socket is asked for again; one that is not answered is left to the lease,
+	 * and a lease ends only when nobody renews it.
+	 */
+	if (ctl->revert_asked && !ctl->revert_sent)
+		send_revert_all(ctl);
+	if (!ctl->revert_asked || ctl->reverted_all || brunt_now() < ctl->revert_asked + REVERT_ANSWERED_WITHIN)
+		(void)controller_verb(ctl, BRUNT_VERB_RENEW, 0);
 	if (ctl->held || ctl->first_applied)
 		(void)(++ctl->renewed % 3 || !controller_verb(ctl, BRUNT_VERB_POLL, 0));
 	(void)sd_event_source_set_time(source, brunt_now() / 1000 + interval);

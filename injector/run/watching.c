@@ -11,6 +11,8 @@
 #include "brunt/clock.h"
 #include "run/controller.h"
 
+#define LATE (250 * BRUNT_MS) /* so much later than its timeout may a sample be told */
+
 static const char *truth_name(enum brunt_truth truth)
 {
 	switch (truth) {
@@ -30,11 +32,10 @@ static json_t *number(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
-enum brunt_truth controller_judge(struct controller *ctl, const struct brunt_condition *condition, uint64_t not_before,
-				  struct brunt_condition_state *state)
+static enum brunt_truth judge_at(struct controller *ctl, const struct brunt_condition *condition, uint64_t not_before,
+				 uint64_t now, struct brunt_condition_state *state)
 {
 	enum brunt_truth before = state->truth, truth = BRUNT_UNKNOWN;
-	uint64_t now = brunt_now();
 	bool during = state == &ctl->during[condition->index];
 
 	if (condition->resolved_sli)
@@ -51,17 +52,35 @@ enum brunt_truth controller_judge(struct controller *ctl, const struct brunt_con
 
 	if (fields && state->reading.count)
 		(void)json_object_set_new(fields, "value", number(state->reading.value));
-	controller_emit_fields(ctl, "condition", now, fields);
+	controller_emit_fields(ctl, "condition", 0, fields);
 	return truth;
 }
 
+enum brunt_truth controller_judge(struct controller *ctl, const struct brunt_condition *condition, uint64_t not_before,
+				  struct brunt_condition_state *state)
+{
+	return judge_at(ctl, condition, not_before, brunt_now(), state);
+}
+
+/*
+ * A request that was sent while faults were held is judged with them, also when it fails only after the undo: with a
+ * timeout longer than the hold every one of them does. So the last window, which ends at the undo, stays open until
+ * nothing in it can be pending any more.
+ */
 void controller_judge_during(struct controller *ctl, uint64_t now)
 {
-	(void)now;
-	if (!ctl->first_applied || ctl->reverted)
+	if (!ctl->first_applied)
 		return;
-	BRUNT_FOREACH (struct brunt_condition, condition, ctl->plan->steady_state)
-		(void)controller_judge(ctl, condition, ctl->first_applied, &ctl->during[condition->index]);
+	BRUNT_FOREACH(struct brunt_condition, condition, ctl->plan->steady_state) {
+		const struct brunt_sli *sli = condition->resolved_sli;
+		uint64_t at = now;
+
+		if (ctl->reverted && (!sli || now > ctl->reverted + sli->timeout + LATE))
+			continue;
+		if (ctl->reverted && at > ctl->reverted)
+			at = ctl->reverted;
+		(void)judge_at(ctl, condition, ctl->first_applied, at, &ctl->during[condition->index]);
+	}
 }
 
 static void breach(struct controller *ctl, const struct brunt_condition *condition,
@@ -74,7 +93,9 @@ static void breach(struct controller *ctl, const struct brunt_condition *conditi
 	ctl->breach_sample = state->reading.newest ? state->reading.newest : brunt_now();
 	/* First the revert, then the words. */
 	controller_revert_all(ctl);
-	if (state->reading.count) {
+	if (condition->target) {
+		(void)snprintf(value, sizeof(value), "%llu alive", (unsigned long long)ctl->alive[condition->index]);
+	} else if (state->reading.count) {
 		enum brunt_dimension dimension =
 			condition->has_min ? condition->min.dimension : condition->max.dimension;
 
@@ -129,7 +150,7 @@ static void on_sample(void *user, const struct brunt_sample *sample)
 		controller_stop(ctl, STOP_ERROR, "out of memory for samples");
 	guard(ctl);
 	emit_sample(ctl, sample);
-	controller_judge_during(ctl, sample->done);
+	controller_judge_during(ctl, brunt_now());
 }
 
 static int run_command(void *user, uint32_t sli, uint64_t *ret_sequence, struct brunt_error *err)
