@@ -41,9 +41,9 @@ struct brunt_watch;
  * name); nothing blocks, but for `process` SLIs, which read /proc on the spot and rest for three times as long as that
  * took (ticks in between are left out).
  *
- * Of ticks that were missed because the caller's loop stood still, the newest is sampled and the others are bad samples
- * ("not sampled: brunt was 400 ms late"), at most 1000 of them: what nobody looked at must not look good. At most 64
- * requests of an SLI are under way (16 commands); when one more is due, the oldest is given up, bad.
+ * Of ticks that were missed because the caller's loop stood still, the newest is sampled and the others are told as samples
+ * that are neither good nor bad and have no value ("not sampled: brunt was 400 ms late"), at most 1000 of them: nobody
+ * looked, so they say nothing of the system; too many in a row are no data. At most 64 requests of an SLI are under way (16 commands); when one more is due, the oldest is given up, bad.
  *
  * HTTP: proxies from the environment are ignored; an answer is read up to 1 MiB; without keep_alive connections, TLS
  * sessions and addresses of names are all made anew each time. The value, unless given by a pointer, is the latency

@@ -93,9 +93,7 @@ void verdict_find_steps(const struct brunt_story *story, struct findings *findin
 static void find_during(const struct story_condition *condition, struct findings *findings)
 {
 	char value[64], limit[64];
-	double bound = condition->has_during ? condition->during :
-		       condition->has_min    ? condition->min :
-					       condition->max;
+	double bound = condition->has_during ? condition->during : condition->has_min ? condition->min : condition->max;
 
 	/* Without a bound of its own for that time, the hypothesis holds as it stands: or an outage would pass. */
 	if (!condition->broke.told)

@@ -93,8 +93,10 @@ const struct brunt_table brunt_start_if_table = {
 
 static const struct brunt_param steady_params[] = {
 	SLI_ROWS(true),
-	BRUNT_QUANTITY(struct brunt_condition, during, .set = offsetof(struct brunt_condition, has_during),
-		       .example = "\"95%\"", .help = "replaces the bound while faults are held; without it, the bound itself must hold then, too"),
+	BRUNT_QUANTITY(
+		struct brunt_condition, during, .set = offsetof(struct brunt_condition, has_during),
+		.example = "\"95%\"",
+		.help = "replaces the bound while faults are held; without it, the bound itself must hold then, too"),
 	BRUNT_DURATION(struct brunt_condition, after_within, .def = "30s", .max = DAY_NS,
 		       .help = "recovery time objective: holds again that long after the undo"),
 	{ 0 },

@@ -116,7 +116,7 @@ struct controller {
 	uint64_t renewed;
 
 	bool prepared, revert_sent, reverted_all, holder_ended, launcher_ended;
-	bool guarding;			/* guardrails are watched */
+	bool guarding; /* guardrails are watched */
 	bool method_begun;
 	bool residue;
 	bool journal_lost;

@@ -71,7 +71,7 @@ void controller_judge_during(struct controller *ctl, uint64_t now)
 {
 	if (!ctl->first_applied)
 		return;
-	BRUNT_FOREACH(struct brunt_condition, condition, ctl->plan->steady_state) {
+	BRUNT_FOREACH (struct brunt_condition, condition, ctl->plan->steady_state) {
 		const struct brunt_sli *sli = condition->resolved_sli;
 		uint64_t at = now;
 

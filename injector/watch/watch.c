@@ -6,8 +6,9 @@
  * in the order in which they began.
  *
  * When this process itself was stalled, the newest tick that is due is sampled
- * and those before it are bad samples ("not sampled"): what nobody looked at
- * must not look good.
+ * and those before it are told as samples that are neither good nor bad ("not
+ * sampled"): nobody looked, so they say nothing about the system. Too many of
+ * them in a row are no data, which is what a bound's `no_data` decides.
  */
 #include "watch/watch.h"
 
@@ -23,7 +24,7 @@
 #include "brunt/units.h"
 
 #define ACCURACY_US 1000
-#define MISSED_MAX  1000 /* bad samples after one stall; a night in suspend is not told tick by tick */
+#define MISSED_MAX  1000 /* gaps told after one stall; a night in suspend is not told tick by tick */
 
 static const struct brunt_source_kind *const kinds[] = {
 	[BRUNT_SLI_HTTP] = &brunt_source_http,	     [BRUNT_SLI_TCP] = &brunt_source_tcp,
@@ -159,6 +160,7 @@ static void miss(struct brunt_source *source, uint64_t now, uint64_t missed)
 {
 	uint64_t every = source->sli->every;
 	char why[BRUNT_WHY_SIZE], duration[32];
+	const struct brunt_outcome gap = { .why = why };
 
 	(void)brunt_duration_print(now - source->next, duration, sizeof(duration));
 	snprintf(why, sizeof(why), "not sampled: brunt was %s late", duration);
@@ -172,7 +174,7 @@ static void miss(struct brunt_source *source, uint64_t now, uint64_t missed)
 		source->next += every;
 		/* What was left out on purpose was not missed. */
 		if (at >= source->rest_until)
-			brunt_source_fail(source, at, why);
+			brunt_source_emit(source, at, &gap);
 	}
 }
 
