@@ -178,7 +178,7 @@ static int give_up(const struct arguments *args, int status, const char *verdict
 	json_decref(document);
 	if (text && args->run.output == BRUNT_OUTPUT_JSON)
 		puts(text);
-	if (text && args->run.result && brunt_file_replace(args->run.result, text, strlen(text), &err))
+	if (text && args->run.result && brunt_file_replace(args->run.result, text, strlen(text), (uid_t)-1, 0, &err))
 		fprintf(stderr, "brunt: %s\n", err.msg);
 	return status;
 }

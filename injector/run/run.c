@@ -402,7 +402,7 @@ static int put_first_result(const char *path, struct brunt_error *err)
 			"{\n  \"schema\": 1,\n  \"verdict\": \"error\",\n  \"exit\": %d,\n"
 			"  \"reasons\": [\n    \"%s\"\n  ]\n}\n",
 			BRUNT_ERROR, why);
-	return brunt_file_replace(path, text, (size_t)size, err);
+	return brunt_file_replace(path, text, (size_t)size, (uid_t)-1, 0, err);
 }
 
 int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)
