@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "brunt/json.h"
 #include "brunt/memory.h"
@@ -25,6 +26,8 @@ static const struct command {
 	{ "report", "report [RUN|FILE]", "say again what a run said", brunt_cmd_report },
 	{ "schema", "schema", "the JSON Schema of the experiment file", brunt_cmd_schema },
 };
+
+#define EXIT_UNABLE 9
 
 static void usage(FILE *out)
 {
@@ -54,6 +57,11 @@ int main(int argc, char **argv)
 	if (argc < 2) {
 		usage(stderr);
 		return 2;
+	}
+	/* A plan may ask for root, and the environment says who called: for that one has to be root already. */
+	if (getuid() != geteuid() || getgid() != getegid()) {
+		fputs("brunt: must not be installed set-user-ID or set-group-ID; use sudo\n", stderr);
+		return EXIT_UNABLE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		usage(stdout);

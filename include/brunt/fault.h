@@ -64,7 +64,7 @@ struct brunt_hits {
 	bool detached;		/* something took our link away */
 	bool target_gone;	/* nothing is left to hit */
 	bool lapsed;		/* the lease ran out */
-	char near_miss[160];	/* why hit may be 0: "saw 214 packets, none to port 5432"; "" when there is nothing to say */
+	char near_miss[160];	/* why hit may be 0: "saw 214 packets, none to port 5432"; "": nothing to say */
 };
 
 /* One fault of the plan. */

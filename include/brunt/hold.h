@@ -42,7 +42,7 @@ enum brunt_report_kind {
 	BRUNT_REPORT_ITEM,	/* one picked (or at most 20 passed-over) item of a target: text is its name */
 	BRUNT_REPORT_RESOLVED,	/* answer to RESOLVE, and part of PREPARE and APPLY; index is the target */
 	BRUNT_REPORT_APPLIED,	/* answer; at: when armed */
-	BRUNT_REPORT_REVERTED,	/* one per fault, also unasked (lease, EOF); at: read back as gone; code -EBUSY: residue */
+	BRUNT_REPORT_REVERTED,	/* one per fault, also unasked (lease, EOF); at: read back as gone; -EBUSY: residue */
 	BRUNT_REPORT_REVERTED_ALL,	/* answer; at: the last one was read back */
 	BRUNT_REPORT_HITS,	/* one per fault, after POLL and at each revert */
 	BRUNT_REPORT_POLLED,	/* answer to POLL, after the HITS */
@@ -55,8 +55,9 @@ enum brunt_report_kind {
 struct brunt_report {
 	uint32_t kind;
 	uint32_t index;		/* step or target */
-	int32_t code;		/* 0 or -errno; verdicts: -EEXIST another run holds it, -ENOTSUP / -EPERM / -ESRCH unable,
-				 * -EDQUOT blast radius, -EBUSY residue, others error */
+	/* 0 or -errno; verdicts: -EEXIST another run holds it, -ENOTSUP / -EPERM / -ESRCH unable, -EDQUOT blast
+	 * radius, -EBUSY residue, others error */
+	int32_t code;
 	uint32_t flags;		/* BRUNT_REPORT_PICKED for an ITEM */
 	uint64_t sequence;
 	uint64_t at;		/* CLOCK_BOOTTIME ns */

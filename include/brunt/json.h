@@ -76,5 +76,5 @@ void brunt_doc_warn(const struct brunt_doc *doc, struct brunt_diags *diags, cons
 /* Writes pointer + "/" + key (escaped by RFC 6901) into buf; returns buf. */
 const char *brunt_pointer_join(const char *pointer, const char *key, char *buf, size_t size);
 
-/* The name in names (NULL-terminated) that was probably meant by word, or NULL. Edit distance, at most a third of it. */
+/* The name in names (NULL-terminated) that was probably meant by word, or NULL. Edit distance: at most a third. */
 const char *brunt_suggest(const char *word, const char *const *names);

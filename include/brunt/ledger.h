@@ -84,6 +84,10 @@ struct brunt_ledger_fault {
 	pid_t child;	/* its pauser, or 0 */
 	uint64_t child_start;
 };
+struct brunt_ledger_path_entry {
+	enum brunt_ledger_kind kind;
+	char path[256];
+};
 struct brunt_ledger_view {
 	char path[256];
 	struct brunt_ledger_head head;
@@ -97,10 +101,7 @@ struct brunt_ledger_view {
 	size_t fault_count;
 	char (*claims)[160];
 	size_t claim_count;
-	struct brunt_ledger_path_entry {
-		enum brunt_ledger_kind kind;
-		char path[256];
-	} *paths;
+	struct brunt_ledger_path_entry *paths;
 	size_t path_count;
 };
 int brunt_ledger_read(const char *path, struct brunt_ledger_view *ret, struct brunt_error *err);

@@ -27,21 +27,23 @@ static inline void brunt_cleanup_close(const int *fd)
 }
 
 #define BRUNT_CLEANUP(f) __attribute__((cleanup(f)))
-#define BRUNT_AUTO_FREE BRUNT_CLEANUP(brunt_cleanup_free)
+#define BRUNT_AUTO_FREE	 BRUNT_CLEANUP(brunt_cleanup_free)
 #define BRUNT_AUTO_CLOSE BRUNT_CLEANUP(brunt_cleanup_close)
 
-#define BRUNT_TAKE_PTR(p)                 \
-	({                                \
+/* clang-format off */
+#define BRUNT_TAKE_PTR(p)                   \
+	({                                  \
 		__typeof__(p) _taken = (p); \
-		(p) = NULL;               \
-		_taken;                   \
+		(p) = NULL;                 \
+		_taken;                     \
 	})
-#define BRUNT_TAKE_FD(fd)        \
-	({                       \
-		int _taken = (fd); \
-		(fd) = -1;       \
-		_taken;          \
+#define BRUNT_TAKE_FD(fd)                  \
+	({                                 \
+		int _taken = (fd);         \
+		(fd) = -1;                 \
+		_taken;                    \
 	})
+/* clang-format on */
 #define BRUNT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct brunt_arena;

@@ -49,7 +49,8 @@ enum brunt_type {
 enum brunt_shape {
 	BRUNT_ONE,	/* the value itself */
 	BRUNT_LIST,	/* struct brunt_list of values; a JSON array (one bare value is taken as a list of one) */
-	BRUNT_MAP,	/* struct brunt_list of table structs; a JSON object, each key lands in the BRUNT_T_NAME row with key NULL */
+	/* struct brunt_list of table structs; a JSON object, each key lands in the BRUNT_T_NAME row with key NULL */
+	BRUNT_MAP,
 	BRUNT_PAIRS,	/* struct brunt_list of struct brunt_pair; a JSON object of strings (env, headers, labels) */
 };
 
@@ -99,7 +100,7 @@ struct brunt_param {
 	bool required;
 	size_t offset;		/* of the member */
 	size_t set;		/* offset of a bool that becomes true when the key was given; 0: none */
-	double min, max;	/* inclusive, in the type's base unit, bytes for text; max 0: no upper limit but the type's own */
+	double min, max;	/* inclusive, in the type's base unit, bytes for text; max 0: only the type's own limit */
 	const char *def;	/* default, parsed by the same code as user input; NULL: zero */
 	const struct brunt_value *values;	/* BRUNT_T_ENUM: ends with { 0 } */
 	const struct brunt_table *table;	/* BRUNT_T_OBJECT */
@@ -114,9 +115,12 @@ struct brunt_table {
 	const char *help;
 	const struct brunt_param *params;	/* ends with { 0 } */
 	size_t size;		/* of the struct */
-	/* Checks one decoded object as a whole (exactly one of these keys; this needs that). 0 or -EINVAL. May be NULL. */
+	/* Checks one decoded object as a whole (exactly one of these keys; this needs that). 0, -EINVAL. May be NULL. */
 	int (*validate)(const void *object, struct brunt_error *err);
 };
+
+/* One row of a table, one line. */
+/* clang-format off */
 
 /* offsetof() that refuses to compile when member m of struct S is not of type T */
 #define BRUNT_FIELD(S, m, T) \
@@ -157,6 +161,8 @@ struct brunt_table {
 #define BRUNT_FOREACH(T, it, list) \
 	for (T *it = (list).items; it && it < (T *)(list).items + (list).count; it++)
 
+/* clang-format on */
+
 /* What decoding needs besides a value and its table. */
 struct brunt_scope {
 	struct brunt_arena *arena;
@@ -190,7 +196,7 @@ const char *brunt_param_print(const struct brunt_param *param, const void *objec
 /* What a row accepts, as a person would say it: "duration, such as \"200ms\"; at most 60 s". Returns buf. */
 const char *brunt_param_accepts(const struct brunt_param *param, char *buf, size_t size);
 
-/* JSON Schema (draft 2020-12) of one table; nested tables become references into $defs, added to defs. New reference. */
+/* JSON Schema (draft 2020-12) of one table; nested tables become references into $defs, put into defs. New reference. */
 json_t *brunt_param_schema(const struct brunt_table *table, json_t *defs);
 
 /* JSON Schema of one row's value. New reference. */

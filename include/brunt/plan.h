@@ -282,6 +282,8 @@ void brunt_plan_free(struct brunt_plan *plan);
 
 /* Replaces every secret in text by "***", in place (text never grows). */
 void brunt_plan_redact(const struct brunt_plan *plan, char *text);
+/* The same for a text whose rest was cut off: the beginning of a secret at its end goes, too. */
+void brunt_plan_redact_cut(const struct brunt_plan *plan, char *text);
 
 /* The JSON Schema of an experiment file; new reference. */
 json_t *brunt_plan_schema(void);

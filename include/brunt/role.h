@@ -114,9 +114,6 @@ struct brunt_result_box {
 int brunt_role_enter(enum brunt_role role, const struct brunt_identity *identity, uint64_t capabilities,
 		     const int *keep, size_t keep_count, struct brunt_error *err);
 
-/* Which of the wanted capabilities (1 << CAP_x) this process lacks, as "CAP_BPF CAP_NET_ADMIN"; "" when none. Returns buf. */
-const char *brunt_capabilities_missing(uint64_t wanted, char *buf, size_t size);
-
 /* The dead man's switch: a CLOCK_BOOTTIME timer that sends SIGKILL to this process. -1 fields until made. */
 struct brunt_deadman {
 	void *timer;

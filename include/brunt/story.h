@@ -38,7 +38,7 @@ struct brunt_story;
 int brunt_story_new(struct brunt_story **ret);
 void brunt_story_free(struct brunt_story *story);
 
-/* Takes one event in. event is borrowed. Unknown events and fields are ignored (a newer journal). -EINVAL: not an event. */
+/* Takes one event in. event is borrowed. Unknown events and fields are ignored (a newer journal). -EINVAL: no event. */
 int brunt_story_feed(struct brunt_story *story, const json_t *event);
 
 /*

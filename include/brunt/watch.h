@@ -52,7 +52,7 @@ struct brunt_watch;
  *
  * The caller ignores SIGPIPE.
  */
-/* context is borrowed, for process SLIs. Nothing is sampled before brunt_watch_start. libcurl is loaded here, if needed. */
+/* context is borrowed, for process SLIs. Nothing is sampled before brunt_watch_start. Loads libcurl if needed. */
 int brunt_watch_new(sd_event *loop, const struct brunt_plan *plan, const struct brunt_resolve_context *context,
 		    const struct brunt_watch_ops *ops, void *user, struct brunt_watch **ret, struct brunt_error *err);
 /* Tick 0 of every SLI is now. May be called again after a stop. */

@@ -31,7 +31,8 @@ int brunt_fail(struct brunt_error *err, int code, const char *format, ...)
 	length = vsnprintf(msg, sizeof(msg), format, args);
 	va_end(args);
 	mark_cut(msg, sizeof(msg), length);
-	(void)brunt_text_mend(msg);
+	/* Names and paths come from outside, and a message goes to a terminal. */
+	brunt_text_clean(msg);
 	memcpy(err->msg, msg, sizeof(msg));
 	err->code = code;
 	errno = saved;
@@ -56,7 +57,7 @@ int brunt_wrap(struct brunt_error *err, const char *format, ...)
 	printed = snprintf(msg + length, sizeof(msg) - length, ": %s", err->msg);
 	if (printed >= 0)
 		mark_cut(msg, sizeof(msg), (int)length + printed);
-	(void)brunt_text_mend(msg);
+	brunt_text_clean(msg);
 	memcpy(err->msg, msg, sizeof(msg));
 	errno = saved;
 	return err->code > 0 ? -err->code : -EIO;

@@ -2,6 +2,7 @@
 /* brunt check: is this plan right? Needs no privilege and touches nothing but the files it reads. */
 #include "cli/cli.h"
 
+#include "base/text.h"
 #include "plan/plan.h"
 
 #include "brunt/json.h"
@@ -81,12 +82,14 @@ static void print_valid(const char *path, const struct brunt_plan *plan)
 	size_t kinds = count_fault_kinds(plan), size = 0;
 	struct brunt_plan_times times;
 	char *text = NULL, most[32];
-	FILE *out = open_memstream(&text, &size);
+	BRUNT_AUTO_FREE char *shown = strdup(path);
+	FILE *out = shown ? open_memstream(&text, &size) : NULL;
 
 	if (!out)
 		return;
 	brunt_plan_times(plan, &times);
-	fprintf(out, "%s: valid; %u step%s, %zu fault kind%s, at most %s%s\n", path, plan->step_count,
+	brunt_text_clean(shown);
+	fprintf(out, "%s: valid; %u step%s, %zu fault kind%s, at most %s%s\n", shown, plan->step_count,
 		plan->step_count == 1 ? "" : "s", kinds, kinds == 1 ? "" : "s",
 		brunt_duration_print(times.most, most, sizeof(most)),
 		times.approval ? " and the time that a person takes to approve" : "");

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "brunt/capability.h"
 #include "brunt/error.h"
 #include "brunt/fault.h"
 #include "brunt/role.h"

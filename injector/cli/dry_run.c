@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/text.h"
 #include "brunt/error.h"
 #include "brunt/hold.h"
 #include "brunt/judge.h"
@@ -24,6 +25,22 @@ struct row {
 	char mechanism[160];
 	const char *undone;
 };
+
+/* What came from the plan or the host, as a terminal may see it: no secrets, nothing that it would obey. */
+static char *make_fit(const struct brunt_plan *plan, char *text)
+{
+	brunt_plan_redact(plan, text);
+	brunt_text_clean(text);
+	return text;
+}
+
+/* Redacted as a whole, then cut: half a secret would not be known as one. */
+static void copy_fit(const struct brunt_plan *plan, const char *text, char *buf, size_t size)
+{
+	BRUNT_AUTO_FREE char *whole = strdup(text);
+
+	(void)snprintf(buf, size, "%s", whole ? make_fit(plan, whole) : "?");
+}
 
 static void list_victims(const struct brunt_victims *victims, char *buf, size_t size)
 {
@@ -60,9 +77,9 @@ static void fault_row(const struct brunt_step *step, const struct brunt_preview 
 	}
 }
 
-static void other_row(const struct brunt_step *step, struct row *row)
+static void other_row(const struct brunt_plan *plan, const struct brunt_step *step, struct row *row)
 {
-	char time[32];
+	char time[32], program[128] = "";
 
 	row->undone = "-";
 	(void)snprintf(row->target, sizeof(row->target), "-");
@@ -83,8 +100,9 @@ static void other_row(const struct brunt_step *step, struct row *row)
 		(void)snprintf(row->mechanism, sizeof(row->mechanism), "%s", brunt_step_kind_name(step->kind));
 		break;
 	case BRUNT_STEP_RUN:
-		(void)snprintf(row->mechanism, sizeof(row->mechanism), "run %s",
-			       step->run.count ? *(const char *const *)step->run.items : "");
+		if (step->run.count)
+			copy_fit(plan, *(const char *const *)step->run.items, program, sizeof(program));
+		(void)snprintf(row->mechanism, sizeof(row->mechanism), "run %s", program);
 		break;
 	default:
 		(void)snprintf(row->mechanism, sizeof(row->mechanism), "%s", brunt_step_kind_name(step->kind));
@@ -92,18 +110,21 @@ static void other_row(const struct brunt_step *step, struct row *row)
 	}
 }
 
-static void make_row(const struct brunt_step *step, const struct brunt_preview *preview, struct row *row)
+static void make_row(const struct brunt_plan *plan, const struct brunt_step *step, const struct brunt_preview *preview,
+		     struct row *row)
 {
 	memset(row, 0, sizeof(*row));
 	(void)snprintf(row->share, sizeof(row->share), "-");
 	if (step->kind == BRUNT_STEP_FAULT)
 		fault_row(step, preview, row);
 	else
-		other_row(step, row);
+		other_row(plan, step, row);
+	(void)make_fit(plan, row->target);
+	(void)make_fit(plan, row->mechanism);
 }
 
 /* The parameters that make this fault what it is: those that are not as by default. */
-static void print_parameters(const struct brunt_step *step)
+static void print_parameters(const struct brunt_plan *plan, const struct brunt_step *step)
 {
 	const struct brunt_table *table = step->fault.injector->table;
 	BRUNT_AUTO_FREE void *defaults = calloc(1, table->size);
@@ -121,7 +142,7 @@ static void print_parameters(const struct brunt_step *step)
 		(void)brunt_param_print(param, step->fault.params, value, sizeof(value));
 		if (!strcmp(value, brunt_param_print(param, defaults, usual, sizeof(usual))))
 			continue;
-		printf("%*s%-10s %s %s\n", DETAIL_COLUMN, "", label, param->key, value);
+		printf("%*s%-10s %s %s\n", DETAIL_COLUMN, "", label, param->key, make_fit(plan, value));
 		label = "";
 	}
 }
@@ -131,7 +152,8 @@ static void print_when(const struct brunt_step *step)
 	char time[32];
 
 	if (step->has_hold)
-		printf("%*s%-10s %s%s\n", DETAIL_COLUMN, "", "held", brunt_duration_print(step->hold, time, sizeof(time)),
+		printf("%*s%-10s %s%s\n", DETAIL_COLUMN, "", "held",
+		       brunt_duration_print(step->hold, time, sizeof(time)),
 		       step->background ? ", in the background" : "");
 	else if (step->background)
 		printf("%*s%-10s to the end of the method, in the background\n", DETAIL_COLUMN, "", "held");
@@ -140,13 +162,13 @@ static void print_when(const struct brunt_step *step)
 		       brunt_duration_print(step->every, time, sizeof(time)));
 }
 
-static void print_fault(const struct brunt_step *step, const struct row *row)
+static void print_fault(const struct brunt_plan *plan, const struct brunt_step *step, const struct row *row)
 {
 	printf("%s\n", step->fault.injector->name);
 	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "hits", row->target);
 	if (row->share[0] != '-')
 		printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "share", row->share);
-	print_parameters(step);
+	print_parameters(plan, step);
 	print_when(step);
 	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "by", row->mechanism);
 	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "undone by", row->undone);
@@ -158,10 +180,10 @@ static void print_steps(const struct brunt_plan *plan, const struct brunt_previe
 		const struct brunt_step *step = plan->steps[i];
 		struct row row;
 
-		make_row(step, &previews[i], &row);
+		make_row(plan, step, &previews[i], &row);
 		printf("  %3u %-*s ", i + 1, DETAIL_COLUMN - 7, step->name);
 		if (step->kind == BRUNT_STEP_FAULT)
-			print_fault(step, &row);
+			print_fault(plan, step, &row);
 		else
 			printf("%s%s%s\n", row.mechanism, row.target[0] != '-' ? " " : "",
 			       row.target[0] != '-' ? row.target : "");
@@ -172,7 +194,7 @@ static void print_bounds(const struct brunt_plan *plan)
 {
 	const char *head = "guardrails";
 
-	BRUNT_FOREACH(struct brunt_condition, condition, plan->guardrails) {
+	BRUNT_FOREACH (struct brunt_condition, condition, plan->guardrails) {
 		uint64_t reacts = condition->lasting;
 		char time[32];
 
@@ -183,7 +205,7 @@ static void print_bounds(const struct brunt_plan *plan)
 		head = "";
 	}
 	head = "steady state";
-	BRUNT_FOREACH(struct brunt_condition, condition, plan->steady_state) {
+	BRUNT_FOREACH (struct brunt_condition, condition, plan->steady_state) {
 		printf("  %-13s %s\n", head, condition->text);
 		head = "";
 	}
@@ -196,8 +218,8 @@ static bool print_needs(const struct brunt_plan *plan, const struct brunt_previe
 
 	for (uint32_t i = 0; i < plan->step_count; i++) {
 		if (previews[i].missing[0]) {
-			printf("  %-13s step '%s' needs %s: missing; run brunt as root\n", "needs", plan->steps[i]->name,
-			       previews[i].missing);
+			printf("  %-13s step '%s' needs %s: missing; run brunt as root\n", "needs",
+			       plan->steps[i]->name, previews[i].missing);
 			able = false;
 		}
 		if (previews[i].code && previews[i].code != -EAGAIN) {
@@ -230,11 +252,11 @@ static json_t *document(const struct brunt_plan *plan, const struct brunt_previe
 		json_t *victims = json_array();
 		struct row row;
 
-		make_row(plan->steps[i], &previews[i], &row);
+		make_row(plan, plan->steps[i], &previews[i], &row);
 		for (size_t k = 0; previews[i].victims && k < previews[i].victims->matched; k++)
-			(void)json_array_append_new(victims, json_pack("{s:s, s:b}", "name",
-								       previews[i].victims->items[k].name, "picked",
-								       previews[i].victims->items[k].picked));
+			(void)json_array_append_new(victims,
+						    json_pack("{s:s, s:b}", "name", previews[i].victims->items[k].name,
+							      "picked", previews[i].victims->items[k].picked));
 		(void)json_array_append_new(steps, json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s}", "name",
 							     plan->steps[i]->name, "kind",
 							     brunt_step_kind_name(plan->steps[i]->kind), "mechanism",
@@ -265,10 +287,12 @@ int brunt_dry_run(const struct brunt_plan *plan, uint64_t seed, bool json)
 	int status;
 
 	if (!previews || brunt_preview(plan, seed, previews, &err)) {
-		fprintf(stderr, "brunt: %s\n", previews ? err.msg : "out of memory");
+		fprintf(stderr, "brunt: %s\n", previews ? make_fit(plan, err.msg) : "out of memory");
 		free(previews);
 		return 5;
 	}
+	for (uint32_t i = 0; i < plan->step_count; i++)
+		(void)make_fit(plan, previews[i].why);
 	if (json) {
 		status = print_json(plan, previews, seed);
 	} else {

@@ -178,7 +178,7 @@ static int give_up(const struct arguments *args, int status, const char *verdict
 	json_decref(document);
 	if (text && args->run.output == BRUNT_OUTPUT_JSON)
 		puts(text);
-	if (text && args->run.result && brunt_file_replace(args->run.result, text, strlen(text), (uid_t)-1, 0, &err))
+	if (text && args->run.result && brunt_file_replace(args->run.result, text, strlen(text), &err))
 		fprintf(stderr, "brunt: %s\n", err.msg);
 	return status;
 }
@@ -225,6 +225,7 @@ static int run_plan(const struct arguments *args, const struct brunt_plan *plan)
 	status = brunt_run(plan, &args->run, &err);
 	if (status < 0) {
 		status = status_of_failure(status, &verdict);
+		brunt_plan_redact(plan, err.msg);
 		fprintf(stderr, "brunt: %s: %s\n", verdict, err.msg);
 		return give_up(args, status, verdict, err.msg);
 	}

@@ -25,7 +25,7 @@ size_t run_open_faults(const struct brunt_ledger_view *view);
  */
 int runs_each(int (*fn)(const struct brunt_ledger_view *view, void *user), void *user, struct brunt_error *err);
 
-/* The pids of its roles that live, 0 for the others: those that its ledger names, and brunt's own among their children. */
+/* The pids of its roles that live, 0 for the others: those its ledger names, and brunt's own among their children. */
 void run_pids(const struct brunt_ledger_view *view, pid_t ret[_BRUNT_ROLE_MAX]);
 
 /* "2026-03-02 10:00:01", local time; returns buf. */

@@ -259,6 +259,15 @@ static void make_environment(const struct child_spec *spec, const struct account
 	ret->entries[ret->count] = NULL;
 }
 
+/* A word of the plan as it may be told: redacted before it is cut, since half a secret is not known as one. */
+static const char *shown(const struct child_spec *spec, const char *text)
+{
+	char *copy = strdup(text);
+
+	brunt_plan_redact(spec->setup->plan, copy);
+	return copy ? copy : "?";
+}
+
 static const char *reason(int code)
 {
 	switch (code) {
@@ -276,6 +285,7 @@ static void execute(const struct child_spec *spec)
 	const char **argv = calloc(spec->run_count + 3, sizeof(*argv));
 	const char *program = spec->run_count == 1 ? "/bin/sh" : spec->run[0];
 	size_t count = 0;
+	int code;
 
 	if (!argv)
 		give_up(ENOMEM, "out of memory");
@@ -286,7 +296,8 @@ static void execute(const struct child_spec *spec)
 	memcpy(argv + count, spec->run, spec->run_count * sizeof(*argv));
 	/* exec copies the strings; that its parameter is not const is history (execvp(3p), rationale). */
 	(void)execvp(program, (char *const *)argv);
-	give_up(errno, "cannot run '%.100s': %s", program, reason(errno));
+	code = errno;
+	give_up(code, "cannot run '%.100s': %s", shown(spec, program), reason(code));
 }
 
 void launcher_child(const struct child_spec *spec)

@@ -363,6 +363,7 @@ static void prepare_ended(struct launcher *launcher, struct job *job)
 {
 	const struct brunt_service *service = service_of(launcher, job);
 	const char *line = ((const char *const *)service->prepare.items)[job->prepare];
+	BRUNT_AUTO_FREE char *shown = strdup(line);
 	char how[48], text[320];
 
 	launcher_job_output(job);
@@ -380,8 +381,10 @@ static void prepare_ended(struct launcher *launcher, struct job *job)
 	else
 		(void)snprintf(how, sizeof(how), "failed with exit status %d", WEXITSTATUS(job->status));
 	job->last_line[job->last_size] = '\0';
-	(void)snprintf(text, sizeof(text), "prepare '%.60s' %s%s%s", line, how, job->last_size ? ": " : "",
-		       job->last_line);
+	/* Redacted before it is cut: half a secret is not known as one. */
+	brunt_plan_redact(launcher->setup->plan, shown);
+	(void)snprintf(text, sizeof(text), "prepare '%.60s' %s%s%s", shown ? shown : "?", how,
+		       job->last_size ? ": " : "", job->last_line);
 	report_failed(launcher, job, EIO, text);
 }
 

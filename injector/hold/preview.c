@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "brunt/capability.h"
 #include "brunt/clock.h"
 #include "brunt/error.h"
 #include "brunt/hold.h"

@@ -33,7 +33,6 @@ static char *make_document(const struct brunt_run_setup *setup)
 int result_write(const struct brunt_run_setup *setup, struct brunt_error *err)
 {
 	const struct brunt_result_box *box = setup->result;
-	const struct brunt_identity *identity = &setup->identity;
 	BRUNT_AUTO_FREE char *made = NULL;
 	const char *text;
 	size_t size;
@@ -51,7 +50,5 @@ int result_write(const struct brunt_run_setup *setup, struct brunt_error *err)
 			return brunt_fail(err, ENOMEM, "out of memory");
 		size = strlen(made);
 	}
-	/* A file in a user's folder should be that user's. */
-	return brunt_file_replace(setup->result_path, text, size, identity->privileged ? identity->uid : (uid_t)-1,
-				  identity->gid, err);
+	return brunt_file_replace(setup->result_path, text, size, err);
 }

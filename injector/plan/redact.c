@@ -40,6 +40,27 @@ static int add_lines(struct brunt_loader *loader, struct brunt_names *secrets, c
 	return r;
 }
 
+/* The journal is redacted line by line, too, after it was made JSON: there a quote has its backslash. */
+static int add_escaped(struct brunt_loader *loader, struct brunt_names *secrets)
+{
+	size_t count = secrets->count;
+	int r = 0;
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		json_t *value = json_string_nocheck(secrets->items[i]);
+		BRUNT_AUTO_FREE char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+		size_t size = text ? strlen(text) : 0;
+		const char *escaped;
+
+		json_decref(value);
+		if (size < 2 || (size == strlen(secrets->items[i]) + 2))
+			continue; /* in bytes that are not UTF-8 there is no JSON; nothing escaped: no second form */
+		escaped = brunt_arena_copy(loader->arena, text + 1, size - 2);
+		r = escaped ? brunt_names_add(loader, secrets, escaped) : -ENOMEM;
+	}
+	return r;
+}
+
 int brunt_plan_collect_secrets(struct brunt_loader *loader)
 {
 	struct brunt_names secrets = { 0 };
@@ -62,6 +83,8 @@ int brunt_plan_collect_secrets(struct brunt_loader *loader)
 		if (r == 0)
 			r = add_lines(loader, &secrets, copy);
 	}
+	if (r == 0)
+		r = add_escaped(loader, &secrets);
 	if (r < 0)
 		return r;
 	if (secrets.count > 1)
@@ -120,6 +143,21 @@ void brunt_plan_redact(const struct brunt_plan *plan, char *text)
 {
 	if (plan && plan->secrets && text)
 		redact(plan->secrets, text, false);
+}
+
+void brunt_plan_redact_cut(const struct brunt_plan *plan, char *text)
+{
+	size_t size, shown;
+
+	brunt_plan_redact(plan, text);
+	if (!plan || !plan->secrets || !text)
+		return;
+	size = shown = strlen(text);
+	for (size_t i = 0; plan->secrets[i]; i++)
+		for (size_t part = strlen(plan->secrets[i]); part > size - shown; part--)
+			if (part <= size && !memcmp(text + size - part, plan->secrets[i], part))
+				shown = size - part;
+	text[shown] = '\0';
 }
 
 static bool is_tainted(const struct brunt_loader *loader, const struct brunt_diag *diag)

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "brunt/error.h"
+#include "brunt/file.h"
 #include "brunt/memory.h"
 #include "brunt/sink.h"
 
@@ -52,33 +54,66 @@ int brunt_journal_folder(char *buf, size_t size, struct brunt_error *err)
 	return fits(snprintf(buf, size, "%s/.local/state/brunt", home), size, err);
 }
 
+/* As the user where the user could: what root makes in a user's folder, that user may swap before root is done. */
+static int make_folder(int dir, const char *name, bool give, unsigned uid, unsigned gid)
+{
+	struct stat st;
+	bool theirs;
+	int r;
+
+	if (fstat(dir, &st))
+		return -errno;
+	theirs = give && st.st_uid == uid;
+	if (theirs) {
+		(void)setfsgid(gid);
+		(void)setfsuid(uid);
+	}
+	r = mkdirat(dir, name, give ? 0700 : 0755) ? -errno : 0;
+	if (theirs) {
+		(void)setfsuid(geteuid());
+		(void)setfsgid(getegid());
+	} else if (!r && give && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW)) {
+		r = -errno;
+	}
+	return r;
+}
+
 /*
- * Makes a folder with its parents. What is made below XDG_STATE_HOME belongs to the user the run is for, even when
- * root makes it; the system's folder stays root's.
+ * Opens a folder, made with its parents where it is not there. What is made below XDG_STATE_HOME belongs to the user
+ * the run is for, even when root makes it; the system's folder stays root's. The descriptor, or -errno.
  */
 static int make_folders(const char *path, unsigned uid, unsigned gid, bool give, struct brunt_error *err)
 {
-	char part[PATH_MAX];
+	BRUNT_AUTO_CLOSE int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char part[NAME_MAX + 1];
 
-	if (snprintf(part, sizeof(part), "%s/", path) >= (int)sizeof(part))
-		return brunt_fail(err, ENAMETOOLONG, "the journal's path is too long");
-	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (!mkdir(part, give ? 0700 : 0755)) {
-			BRUNT_AUTO_CLOSE int fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return brunt_fail(err, errno, "cannot open '/': %s", strerror(errno));
+	for (const char *at = path + strspn(path, "/"); *at; at += strspn(at, "/")) {
+		size_t size = strcspn(at, "/");
+		int below, r = 0;
 
-			if (give && (fd < 0 || fchown(fd, uid, gid) < 0))
-				return brunt_fail(err, errno, "cannot give folder '%s' to uid %u: %s", part, uid,
-						  strerror(errno));
-		} else if (errno != EEXIST) {
-			return brunt_fail(
-				err, errno,
-				"cannot make folder '%s': %s; set XDG_STATE_HOME to a place that can be written", part,
-				strerror(errno));
+		if (size > NAME_MAX)
+			return brunt_fail(err, ENAMETOOLONG, "the journal's path is too long");
+		(void)snprintf(part, sizeof(part), "%.*s", (int)size, at);
+		at += size;
+		below = brunt_folder_enter(dir, part, path, err);
+		if (below == -ENOENT) {
+			r = make_folder(dir, part, give, uid, gid);
+			r = r == -EEXIST ? 0 : r; /* another run was first */
+			below = r < 0 ? r : brunt_folder_enter(dir, part, path, err);
 		}
-		*slash = '/';
+		if (below < 0 && r < 0)
+			return brunt_fail(err, -r,
+					  "cannot make folder '%.*s': %s; set XDG_STATE_HOME to a place that can be "
+					  "written",
+					  (int)(at - path), path, strerror(-r));
+		if (below < 0)
+			return below;
+		(void)close(dir);
+		dir = below;
 	}
-	return 0;
+	return BRUNT_TAKE_FD(dir);
 }
 
 int brunt_journal_open(const char *run, unsigned uid, unsigned gid, char *buf, size_t size, int *ret_fd,
@@ -88,19 +123,25 @@ int brunt_journal_open(const char *run, unsigned uid, unsigned gid, char *buf, s
 	time_t now = time(NULL);
 	bool foreign = geteuid() != uid;
 	struct tm tm;
+	BRUNT_AUTO_CLOSE int dir = -1;
+	const char *name;
 	int r = brunt_journal_folder(folder, sizeof(folder), err);
 
-	if (!r)
-		r = make_folders(folder, uid, gid, foreign && state_home(), err);
 	if (r)
 		return r;
+	dir = make_folders(folder, uid, gid, foreign && state_home(), err);
+	if (dir < 0)
+		return dir;
 	localtime_r(&now, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H-%M-%S", &tm);
 	r = fits(snprintf(buf, size, "%s/%s-%s.jsonl", folder, date, run), size, err);
 	if (r)
 		return r;
 
-	BRUNT_AUTO_CLOSE int fd = open(buf, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+	name = strrchr(buf, '/') + 1;
+
+	BRUNT_AUTO_CLOSE int fd =
+		openat(dir, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 
 	if (fd < 0 || fchmod(fd, 0640) < 0 || (foreign && fchown(fd, uid, gid) < 0))
 		return brunt_fail(err, errno, "cannot make journal '%s': %s", buf, strerror(errno));

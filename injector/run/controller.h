@@ -164,6 +164,7 @@ int controller_service_look(struct controller *ctl, uint32_t index, struct brunt
 int controller_service_start(struct controller *ctl, uint32_t index, struct brunt_error *err);
 /* What a command wrote so far (cut), terminated; never NULL. */
 const char *controller_command_output(const struct command_run *command);
+bool controller_command_output_cut(const struct command_run *command);
 void controller_services_free(struct controller *ctl);
 
 /* ---- watching.c: samples, conditions, guardrails ---- */

@@ -98,7 +98,7 @@ void controller_emit_fields(struct controller *ctl, const char *name, uint64_t a
 		brunt_sink_write(ctl->journal, line, strlen(line), important(name));
 	if (ctl->screen)
 		brunt_sink_write(ctl->screen, line, strlen(line), important(name));
-	/* A run that nobody can read about later is no experiment. Without a screen it goes on: it may be a closed pipe. */
+	/* A run that nobody can read about later is no experiment. Without a screen it goes on: a closed pipe. */
 	if (ctl->journal && brunt_sink_broken(ctl->journal) && !ctl->journal_lost) {
 		ctl->journal_lost = true;
 		controller_stop(ctl, STOP_ERROR, "the journal's writer died");
@@ -273,7 +273,10 @@ void controller_tell_output(struct controller *ctl, const char *name, const stru
 
 	if (!text)
 		return;
-	brunt_plan_redact(ctl->plan, text);
+	if (controller_command_output_cut(command))
+		brunt_plan_redact_cut(ctl->plan, text);
+	else
+		brunt_plan_redact(ctl->plan, text);
 	for (char *line = strtok_r(text, "\n", &save); line && lines < 200; line = strtok_r(NULL, "\n", &save), lines++) {
 		controller_emit(ctl, "step.output", 0, "{s:s, s:s}", "step", name, "line", brunt_text_clean(line));
 	}

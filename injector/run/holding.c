@@ -184,6 +184,12 @@ static int on_holder(sd_event_source *source, int fd, uint32_t revents, void *us
 			on_report(ctl, &report);
 			continue;
 		}
+		/*
+		 * It ended before it read our last renewal: unix_release_sock() leaves ECONNRESET, which is told once, and
+		 * first; what it had said before waits behind that.
+		 */
+		if (size < 0 && errno == ECONNRESET)
+			continue;
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		break;
@@ -203,7 +209,8 @@ static int on_holder(sd_event_source *source, int fd, uint32_t revents, void *us
 static int on_renew(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct controller *ctl = user;
-	uint64_t interval = ctl->plan->lease / 5 / 1000;
+	/* How soon a lost or restarted victim is noticed (at every third) must not depend on a long lease. */
+	uint64_t interval = (ctl->plan->lease < 500 * BRUNT_MS ? ctl->plan->lease : 500 * BRUNT_MS) / 5 / 1000;
 
 	(void)usec;
 	(void)controller_verb(ctl, BRUNT_VERB_RENEW, 0);

@@ -29,9 +29,9 @@
 #include "run/controller.h"
 #include "run/run.h"
 
-#define JOURNAL_WITHIN (5 * BRUNT_S)	/* to write the rest to a slow disk */
-#define HURRY_WITHIN (1 * BRUNT_S)	/* each writer, after a signal: who sends one soon sends SIGKILL */
-#define ROLES_WITHIN (5 * BRUNT_S)	/* to end, when the run came to nothing */
+#define JOURNAL_WITHIN	  (5 * BRUNT_S) /* to write the rest to a slow disk */
+#define HURRY_WITHIN	  (1 * BRUNT_S) /* each writer, after a signal: who sends one soon sends SIGKILL */
+#define ROLES_WITHIN	  (5 * BRUNT_S) /* to end, when the run came to nothing */
 #define PREPARE_WITHIN_MS 30000
 
 /* Sockets between the roles; [0] is the controller's end, of streams the reader's. */
@@ -94,9 +94,10 @@ static int make_shared(struct run *run, struct brunt_error *err)
 	run->shared_fd = memfd_create("brunt-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (run->shared_fd < 0 || ftruncate(run->shared_fd, sizeof(struct brunt_shared)))
 		return brunt_fail(err, errno, "cannot make shared memory: %s", strerror(errno));
-	run->setup.shared = mmap(NULL, sizeof(struct brunt_shared), PROT_READ | PROT_WRITE, MAP_SHARED, run->shared_fd, 0);
-	run->setup.result = mmap(NULL, sizeof(struct brunt_result_box), PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	run->setup.shared =
+		mmap(NULL, sizeof(struct brunt_shared), PROT_READ | PROT_WRITE, MAP_SHARED, run->shared_fd, 0);
+	run->setup.result =
+		mmap(NULL, sizeof(struct brunt_result_box), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run->setup.shared == MAP_FAILED || run->setup.result == MAP_FAILED ||
 	    fcntl(run->shared_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW))
 		return brunt_fail(err, errno, "cannot make shared memory: %s", strerror(errno));
@@ -109,6 +110,15 @@ static int make_shared_read_only(struct run *run)
 			   run->shared_fd, 0);
 
 	return again == MAP_FAILED ? -errno : 0;
+}
+
+/* Who writes to disk or terminal does not write the verdict. */
+static int give_up_result(struct run *run)
+{
+	if (munmap(run->setup.result, sizeof(*run->setup.result)))
+		return -errno;
+	run->setup.result = NULL;
+	return 0;
 }
 
 static int name_run(struct run *run, struct brunt_error *err)
@@ -154,7 +164,7 @@ static pid_t fork_journal(struct run *run)
 
 	const int keep[] = { run->wires.journal[0], run->wires.journal_file };
 
-	if (make_shared_read_only(run))
+	if (make_shared_read_only(run) || give_up_result(run))
 		_exit(BRUNT_ERROR);
 	enter(run, BRUNT_ROLE_JOURNAL, keep, BRUNT_COUNT(keep));
 	_exit(brunt_journal_main(keep[0], keep[1]));
@@ -170,7 +180,7 @@ static pid_t fork_screen(struct run *run)
 
 	const int keep[] = { run->wires.screen[0], run->wires.keys[1], STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 
-	if (make_shared_read_only(run))
+	if (make_shared_read_only(run) || give_up_result(run))
 		_exit(BRUNT_ERROR);
 	enter(run, BRUNT_ROLE_SCREEN, keep, BRUNT_COUNT(keep));
 	_exit(brunt_screen_main(keep[0], STDOUT_FILENO, STDIN_FILENO, keep[1], options->output, options->live,
@@ -210,8 +220,7 @@ static int await_ledger(struct run *run, bool *ret_known, struct brunt_error *er
 	if (r)
 		return r;
 	(void)snprintf(path, sizeof(path), "%s/%s.ledger", folder, run->setup.shared->run);
-	if (send(wait.fd, &verb, sizeof(verb), MSG_NOSIGNAL) != sizeof(verb) ||
-	    poll(&wait, 1, PREPARE_WITHIN_MS) != 1)
+	if (send(wait.fd, &verb, sizeof(verb), MSG_NOSIGNAL) != sizeof(verb) || poll(&wait, 1, PREPARE_WITHIN_MS) != 1)
 		return brunt_fail(err, ETIMEDOUT, "the holder did not get ready");
 	/* Its end is readable, too; and one that could not make the ledger answers. */
 	if (recv(wait.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
@@ -224,7 +233,8 @@ static int make_run_dir(const struct run *run, struct brunt_error *err)
 {
 	const struct brunt_run_setup *setup = &run->setup;
 
-	if (mkdir(setup->run_dir, 0755) ||
+	/* Services of any user get there, whatever the umask. */
+	if (mkdir(setup->run_dir, 0755) || chmod(setup->run_dir, 0755) ||
 	    (setup->identity.privileged && chown(setup->run_dir, setup->identity.uid, setup->identity.gid)))
 		return brunt_fail(err, errno, "cannot make '%s': %s", setup->run_dir, strerror(errno));
 	return 0;
@@ -234,7 +244,7 @@ static bool needs_launcher(const struct brunt_plan *plan)
 {
 	if (plan->services.count || plan->finally.count)
 		return true;
-	BRUNT_FOREACH(struct brunt_sli, sli, plan->slis)
+	BRUNT_FOREACH (struct brunt_sli, sli, plan->slis)
 		if (sli->kind == BRUNT_SLI_COMMAND)
 			return true;
 	for (uint32_t i = 0; i < plan->step_count; i++)
@@ -332,7 +342,7 @@ static int control(struct run *run, struct brunt_error *err)
 {
 	struct wires *wires = &run->wires;
 	const int keep[] = { wires->holder[0], wires->launcher[0], wires->recoverer[0], wires->journal[1],
-			     wires->screen[1], wires->keys[0], STDERR_FILENO };
+			     wires->screen[1], wires->keys[0],	   STDERR_FILENO };
 	struct controller ctl = {
 		.plan = run->plan,
 		.options = run->options,
@@ -402,7 +412,7 @@ static int put_first_result(const char *path, struct brunt_error *err)
 			"{\n  \"schema\": 1,\n  \"verdict\": \"error\",\n  \"exit\": %d,\n"
 			"  \"reasons\": [\n    \"%s\"\n  ]\n}\n",
 			BRUNT_ERROR, why);
-	return brunt_file_replace(path, text, (size_t)size, (uid_t)-1, 0, err);
+	return brunt_file_replace(path, text, (size_t)size, err);
 }
 
 int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)

@@ -32,7 +32,6 @@ struct output {
 	struct command_run *command;
 	char line[LINE_MAX_BYTES];
 	size_t size;
-	bool cut;		/* the rest of this line is thrown away */
 	char *kept;		/* a command's output */
 	size_t kept_size;
 	struct output *next;
@@ -67,20 +66,20 @@ static void on_line(struct output *output)
 {
 	struct controller *ctl = output->ctl;
 	uint64_t now = brunt_now();
+	bool cut = output->size == sizeof(output->line) - 1;
 
 	output->line[output->size] = '\0';
 	output->size = 0;
-	if (!output->is_service) {
-		brunt_plan_redact(ctl->plan, output->line);
-		return;
-	}
 
 	struct service_run *service = &ctl->services[output->index];
 
 	/* The SLI hears the line as it was written; what is shown and kept is redacted. */
 	if (ctl->watch)
 		brunt_watch_line(ctl->watch, output->index, output->line, now);
-	brunt_plan_redact(ctl->plan, output->line);
+	if (cut)
+		brunt_plan_redact_cut(ctl->plan, output->line);
+	else
+		brunt_plan_redact(ctl->plan, output->line);
 	(void)brunt_text_clean(output->line); /* what is no UTF-8 would lose the event */
 	cut_text(service->last_line, sizeof(service->last_line), output->line);
 	if (service->line_bytes > OUTPUT_KEPT_BYTES) {
@@ -97,7 +96,6 @@ static void take_bytes(struct output *output, const char *bytes, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		if (bytes[i] == '\n') {
 			on_line(output);
-			output->cut = false;
 		} else if (output->size < sizeof(output->line) - 1) {
 			output->line[output->size++] = bytes[i] ? bytes[i] : '?';
 		}
@@ -169,6 +167,11 @@ static struct command_run *command_find(struct controller *ctl, uint64_t sequenc
 		if (command->sequence == sequence)
 			return command;
 	return NULL;
+}
+
+bool controller_command_output_cut(const struct command_run *command)
+{
+	return command->output && command->output->kept_size == COMMAND_KEPT_BYTES;
 }
 
 const char *controller_command_output(const struct command_run *command)
@@ -323,8 +326,12 @@ static int receive(int socket, struct brunt_launch_report *ret, int *ret_fd)
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
 	};
-	ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t size;
 
+	/* It ended before it read our last verb; what it had said before waits behind that error (as in holding.c). */
+	do
+		size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == ECONNRESET);
 	*ret_fd = -1;
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -errno;

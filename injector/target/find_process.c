@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "brunt/capability.h"
 #include "brunt/error.h"
 #include "brunt/memory.h"
-#include "brunt/role.h"
 #include "target/cgroup.h"
 
 enum condition { BY_PID_FILE, BY_USER, BY_NAME, BY_CMDLINE, BY_EXE, BY_GROUP, BY_PORT, BY_NAMESPACE, CONDITIONS };

@@ -5,6 +5,7 @@
 # SIGTERM at each of the latter. And every call of the holder fails once.
 #
 # A recording run says how many calls there are. The default takes an even sample of them; FULL=1 takes all.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 each_kind "$@"
 sandbox "$@"

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What the crash tests share: a victim that says how it is, and runs that are looked at while they hold a fault.
-# shellcheck source=tests/functional/lib.sh
+# shellcheck source=../functional/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../functional/lib.sh"
 
 PORT=8090
-declare -A pid_of
+declare -A pid_of # for the tests
 
 # Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
 # waiting. Returns in those.
@@ -87,6 +87,7 @@ roles() {
 	local name pid state=
 	pid_of=()
 	while read -r name pid; do
+		# shellcheck disable=SC2034 # for the test
 		if [ "$name" = state ]; then state=$pid; else pid_of[$name]=$pid; fi
 	done < <("$BRUNT" status --output=json | python3 -c '
 import json, sys

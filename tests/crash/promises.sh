@@ -6,6 +6,7 @@
 # The victim must be well again by itself within the lease (500 ms), half of it again for the dead man's switch, and a
 # margin for a busy machine: no recover command is given before that is seen. The run must end with an honest status,
 # leave no process and a host as it was.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 each_kind "$@"
 sandbox "$@"
@@ -27,11 +28,28 @@ start() {
 	kill -STOP "${pid_of[journal]}"
 }
 
+# A frozen process acts on nothing but SIGKILL. Without cgroup v2 nothing is frozen, and the case fails.
+cgroup=/brunt-test.$$
+cgroup_dir=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)$cgroup
+freeze() {
+	local pid
+	own_cgroup "$cgroup"
+	mkdir "$cgroup_dir"
+	for pid in "$@"; do
+		echo "$pid" >"$cgroup_dir/cgroup.procs"
+	done
+	echo 1 >"$cgroup_dir/cgroup.freeze"
+}
+thaw() {
+	[ ! -d "$cgroup_dir" ] || echo 0 >"$cgroup_dir/cgroup.freeze"
+}
+
 finish() {
 	local signal=$1 reaper
 	shift
 	if [ "$signal" != none ]; then
 		# shellcheck disable=SC2086
+		thaw
 		kill -CONT "$@" 2>/dev/null
 		kill "-$signal" "$brunt" 2>/dev/null
 	fi
@@ -66,6 +84,7 @@ try() {
 	since=$(clock_ms)
 	# shellcheck disable=SC2086
 	case $signal in
+	FREEZE) freeze $pids ;;
 	GROUP-*) kill "-${signal#GROUP-}" -- "-$brunt" ;;
 	*) kill "-$signal" $pids ;;
 	esac
@@ -92,6 +111,7 @@ try() {
 	fi
 	within 5 no_roles && ok "$name: no process is left" || not_ok "$name: no process is left" "$(living_roles)"
 	exec 9>&-
+	[ ! -d "$cgroup_dir" ] || rmdir "$cgroup_dir"
 	verdict=$(verdict_of "$WORK/result")
 	case $wanted in 130 | 143) role=stopped ;; *) role=error ;; esac
 	is "$verdict" $role "$name: the result file says $role"
@@ -124,7 +144,13 @@ try "kill -9 of the screen" KILL,GOES-ON 143 nothing screen
 try "SIGSTOP of the controller" STOP 5 nothing controller
 try "SIGSTOP of the holder" STOP 5 nothing holder
 try "SIGSTOP of controller and holder" STOP 5 nothing controller holder
+roles="controller holder recoverer launcher journal screen"
+# shellcheck disable=SC2086
+try "SIGSTOP of every role" STOP 5 nothing $roles
+try "every role frozen" FREEZE 5 nothing $roles
 if [ $kind = process.pause ]; then
+	try "SIGSTOP of every role and the pauser" STOP 5 nothing $roles pauser
+	try "every role and the pauser frozen" FREEZE 5 nothing $roles pauser
 	try "kill -9 of the pauser" KILL 5 nothing pauser
 	try "kill -9 of holder and pauser" KILL 5 nothing holder pauser
 	try "SIGSTOP of the pauser" STOP 5 nothing pauser

@@ -26,7 +26,7 @@ END
 
 # compare WHEN ROLE...: all of these are alive, and each is what its row says.
 compare() {
-	local when=$1 role pairs="" line text="" name=""
+	local when=$1 role pairs="" line name=""
 	shift
 	for role in "$@"; do
 		[ -n "${pid_of[$role]:-}" ] && pairs="$pairs $role=${pid_of[$role]}" || not_ok "$when: $role is alive"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Several runs on one host; status, stop and recover at every moment of a run's life; the result file whatever happens.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 victim_start
@@ -187,6 +188,41 @@ echo '{ "verdict": "stop" }' >"$WORK/last" && mv "$WORK/last" "$WORK/result"
 wait $reader && ok "a reader never sees half a document ($(cat "$WORK/reads"))" || not_ok 'a reader never sees half a document' "$(cat "$WORK/reads")"
 is "$(find "$WORK" -maxdepth 1 -name '*result*' ! -name result)" '' 'and no temporary file stays'
 same "$before" "$(host_state)" 'results: the host is as it was'
+
+# ---- a host that does not play along ----
+plan alone '"fault": "packet.drop"'
+run setpriv --bounding-set=-sys_admin "$BRUNT" run --plain --result "$WORK/result" "$WORK/alone.json"
+is "$status" 9 'no PID namespace: unable'
+like "$err" 'CAP_SYS_ADMIN' 'no PID namespace: says what is missing'
+is "$out" '' 'no PID namespace: and nothing else'
+is "$(verdict_of "$WORK/result")" unable 'no PID namespace: the result file'
+same "$before" "$(host_state)" 'no PID namespace: the host is as it was'
+
+mount -o remount,size=4k /run/brunt
+run brunt run --plain "$WORK/alone.json"
+mount -o remount,size=100% /run/brunt
+is "$status" 5 'no room for the ledger: error'
+like "$out" 'cannot create .*No space left' 'no room for the ledger: says so'
+mount -o remount,ro /run/brunt
+run brunt run --plain "$WORK/alone.json"
+mount -o remount,rw /run/brunt
+is "$status" 5 'no ledger can be written: error'
+like "$out" 'cannot create .*Read-only' 'no ledger can be written: says so'
+same "$before" "$(host_state)" 'no ledger: the host is as it was'
+
+mkdir "$WORK/full"
+mount -t tmpfs -o size=8k full "$WORK/full"
+XDG_STATE_HOME=$WORK/full "$BRUNT" run --plain "$WORK/alone.json" >"$WORK/alone.out" 2>&1 </dev/null &
+began=$!
+within 10 roles alone && ok 'a full disk under the journal does not keep a run from holding' ||
+	not_ok 'a full disk under the journal does not keep a run from holding' "$(cat "$WORK/alone.out")"
+sleep 1
+kill -TERM $began
+wait $began
+is "$?" 143 'nor from its end'
+like "$(cat "$WORK/alone.out")" 'STOPPED' 'nor from saying it'
+umount "$WORK/full"
+same "$before" "$(host_state)" 'a full disk: the host is as it was'
 
 check 'the other victim is alive' kill $sleeper
 wait $sleeper 2>/dev/null

@@ -8,10 +8,10 @@
  *   atcall ROLE N ERRNO PROGRAM [ARGUMENT...]    the nth call is not made and fails with that number
  *   atcall ROLE 0 count PROGRAM [ARGUMENT...]    nothing; says on stderr how many stops, and calls, there were
  *
- * Stops are counted from when the role has its name; of "main", which becomes the controller, from the first. Other roles are left alone as soon as they have theirs. The exit
- * status is the program's, 128 + the signal that killed it, or 77 when this cannot be done here. At the end it says
- * on descriptor 3, if there is one, the number of the call that it was
- * and when (CLOCK_REALTIME, ms), or "none" when the role ended before.
+ * Stops are counted from when the role has its name; of "main", which becomes the controller, from the first. Other
+ * roles are left alone as soon as they have theirs. The exit status is the program's, 128 + the signal that killed it,
+ * or 77 when this cannot be done here. At the end it says on descriptor 3, if there is one, the number of the call that
+ * it was and when (CLOCK_REALTIME, ms), or "none" when the role ended before.
  */
 #include <errno.h>
 #include <signal.h>

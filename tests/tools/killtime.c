@@ -2,8 +2,9 @@
 /*
  * killtime PORT PIDFILE: a victim with a UDP socket (its pid goes to PIDFILE) and a prober that sends it a packet every
  * 50 microseconds. For each line "PID..." on stdin: waits until no packet arrives, kills those processes with SIGKILL
- * and prints how many microseconds it took until a packet arrived again. Prober and victim run under SCHED_FIFO where
- * that is allowed: how long they themselves wait for a CPU is no part of the figure.
+ * and prints how many microseconds it took until a packet arrived again, and how many a plain sleeping process takes to
+ * die. Prober and victim run under SCHED_FIFO where that is allowed: how long they themselves wait for a CPU is no part
+ * of the figure.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,6 +59,35 @@ static int probe(int tx, long us)
 	return *arrived != before;
 }
 
+/* The floor: a process that holds nothing, killed and waited for. */
+static double plain_death(void)
+{
+	struct sched_param none = { 0 };
+	double begin;
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe(ready))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		(void)sched_setscheduler(0, SCHED_OTHER, &none);
+		(void)!write(ready[1], "x", 1);
+		for (;;)
+			pause();
+	}
+	(void)!read(ready[0], &byte, 1);
+	pause_us(20000);
+	begin = now_us();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	begin = now_us() - begin;
+	close(ready[0]);
+	close(ready[1]);
+	return begin;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -86,10 +117,10 @@ int main(int argc, char **argv)
 		double begin;
 		int quiet = 0;
 
-		for (int i = 0; i < 2000 && quiet < 20; i++)
+		for (int i = 0; i < 40000 && quiet < 20; i++)
 			quiet = probe(tx, 500) ? 0 : quiet + 1;
 		if (quiet < 20) {
-			puts("-1");
+			puts("-1 -1");
 			fflush(stdout);
 			continue;
 		}
@@ -98,7 +129,8 @@ int main(int argc, char **argv)
 			kill(atoi(word), SIGKILL);
 		while (!probe(tx, 50) && now_us() - begin < 5e6)
 			;
-		printf("%.0f\n", now_us() - begin);
+		begin = now_us() - begin;
+		printf("%.0f %.0f\n", begin, plain_death());
 		fflush(stdout);
 	}
 	kill(pid, SIGKILL);

@@ -24,7 +24,7 @@ static double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static void once(char **argv, double *time, double *memory)
+static void once(char **argv, double *time, double *memory, double *cpu)
 {
 	struct rusage usage;
 	int status;
@@ -44,6 +44,8 @@ static void once(char **argv, double *time, double *memory)
 	}
 	*time = now_us() - begin;
 	*memory = (double)usage.ru_maxrss;
+	*cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 int main(int argc, char **argv)
@@ -61,10 +63,10 @@ int main(int argc, char **argv)
 		}
 	for (int round = 0; round < rounds; round++) {
 		for (int i = 0; i < count; i++) {
-			double time, memory;
+			double time, memory, cpu;
 
-			once(commands[i], &time, &memory);
-			printf("%.0f %.0f ", time, memory);
+			once(commands[i], &time, &memory, &cpu);
+			printf("%.0f %.0f %.0f ", time, memory, cpu);
 		}
 		putchar('\n');
 	}

@@ -479,10 +479,114 @@ static void verify_reads_the_control_block_back_from_the_kernel(void **unused)
 	assert_int_equal(brunt_bpf_verify(&bpf, &err), 0);
 }
 
+/* What the rules mean, without tries, hulls and slots. */
+static bool holds(const struct brunt_endpoint *e, uint8_t family, const unsigned char *address, uint16_t port,
+		  uint8_t protocol)
+{
+	if (e->family && e->family != family)
+		return false;
+	for (unsigned bit = 0; e->family && bit < e->prefix; bit++)
+		if ((e->address[bit / 8] ^ address[bit / 8]) & 0x80 >> bit % 8)
+			return false;
+	if (e->protocol && e->protocol != protocol)
+		return false;
+	return !e->port_max || (port >= e->port_min && port <= e->port_max);
+}
+
+static bool any_holds(const struct brunt_endpoint *list, size_t count, uint8_t family, const unsigned char *address,
+		      uint16_t port, uint8_t protocol)
+{
+	for (size_t i = 0; i < count; i++)
+		if (holds(&list[i], family, address, port, protocol))
+			return true;
+	return false;
+}
+
+/* Few addresses and ports, so that rules and packets meet often. */
+static void draw_address(struct brunt_random *random, uint8_t family, unsigned char *address)
+{
+	const unsigned size = family == 4 ? 4 : 16;
+
+	memset(address, 0, 16);
+	address[0] = family == 4 ? 10 : 0xfd;
+	for (unsigned i = 1; i < size; i++)
+		if (!(brunt_random_next(random) % 4))
+			address[i] = (unsigned char)(1u << brunt_random_next(random) % 8);
+}
+
+static size_t draw_rules(struct brunt_random *random, struct brunt_endpoint *list)
+{
+	static const uint8_t protocols[] = { 0, IPPROTO_TCP, IPPROTO_UDP };
+	const size_t count = brunt_random_next(random) % 5;
+
+	for (size_t i = 0; i < count; i++) {
+		struct brunt_endpoint *e = &list[i];
+
+		*e = (struct brunt_endpoint){ .family = (uint8_t[]){ 0, 4, 4, 6, 6 }[brunt_random_next(random) % 5] };
+		if (e->family) {
+			draw_address(random, e->family, e->address);
+			e->prefix = (uint8_t)(brunt_random_next(random) % (e->family == 4 ? 33 : 129));
+			for (unsigned bit = e->prefix; bit < 128; bit++)
+				e->address[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+		}
+		e->protocol = protocols[brunt_random_next(random) % 3];
+		if (!e->family || brunt_random_next(random) % 2) {
+			e->port_min = (uint16_t)(1 + brunt_random_next(random) % 4);
+			e->port_max = (uint16_t)(e->port_min + brunt_random_next(random) % 2);
+		}
+	}
+	return count;
+}
+
+static void random_rules_decide_as_they_are_meant(void **unused)
+{
+	struct brunt_endpoint list[3][5];
+	struct brunt_random random;
+	unsigned lost = 0, kept = 0;
+	size_t count[3];
+
+	LAB_NEEDED();
+	brunt_random_seed(&random, 1, "rules");
+	for (int round = 0; round < 300; round++) {
+		assert_int_equal(fresh(unused), 0);
+		for (int i = 0; i < 3; i++) {
+			count[i] = draw_rules(&random, list[i]);
+			rules((enum brunt_rule_list)i, list[i], count[i]);
+		}
+		for (int n = 0; n < 20; n++) {
+			const uint8_t family = brunt_random_next(&random) % 2 ? 4 : 6;
+			const uint8_t protocol = brunt_random_next(&random) % 2 ? IPPROTO_TCP : IPPROTO_UDP;
+			const uint16_t near = (uint16_t)(1 + brunt_random_next(&random) % 5);
+			const uint16_t far = (uint16_t)(1 + brunt_random_next(&random) % 5);
+			unsigned char local[16], remote[16];
+			struct packet packet;
+			bool wanted;
+
+			draw_address(&random, family, local);
+			draw_address(&random, family, remote);
+			packet = family == 4 ? ipv4("0.0.0.0", "0.0.0.0", protocol, 0) : ipv6("::", "::", protocol);
+			memcpy(packet.bytes + (family == 4 ? 26 : 22), local, family == 4 ? 4 : 16);
+			memcpy(packet.bytes + (family == 4 ? 30 : 38), remote, family == 4 ? 4 : 16);
+			add_ports(&packet, near, far);
+			wanted = (!count[0] || any_holds(list[0], count[0], family, remote, far, protocol)) &&
+				 (!count[1] || any_holds(list[1], count[1], family, local, near, protocol)) &&
+				 !any_holds(list[2], count[2], family, remote, far, protocol) &&
+				 !any_holds(list[2], count[2], family, local, near, protocol);
+			if (is_lost(packet) != wanted)
+				fail_msg("round %d, packet %d: %s", round, n, wanted ? "kept" : "lost");
+			*(wanted ? &lost : &kept) += 1;
+		}
+	}
+	/* Both happen, or nothing was tried. */
+	assert_true(lost > 500);
+	assert_true(kept > 500);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 	const struct CMUnitTest tests[] = {
+		TEST(random_rules_decide_as_they_are_meant),
 		TEST(a_disarmed_program_passes_everything),
 		TEST(an_error_verdict_is_zero_on_egress),
 		TEST(the_remote_end_decides_by_address_port_and_protocol),

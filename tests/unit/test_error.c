@@ -105,9 +105,21 @@ static void telling_a_failure_leaves_errno_alone(void **state)
 	assert_int_equal(errno, ECHILD);
 }
 
+static void a_message_holds_nothing_that_a_terminal_obeys(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	(void)brunt_fail(&err, ENOENT, "no '%s'", "a\033[2J\nb\302\233m\303\244");
+	assert_string_equal(err.msg, "no 'a?[2J?b??m\303\244'");
+	(void)brunt_wrap(&err, "in '%s'", "\a");
+	assert_string_equal(err.msg, "in '?': no 'a?[2J?b??m\303\244'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_holds_nothing_that_a_terminal_obeys),
 		cmocka_unit_test(a_failure_returns_the_negative_code_and_keeps_the_phrase),
 		cmocka_unit_test(a_failure_without_a_place_for_the_phrase_returns_the_code),
 		cmocka_unit_test(a_long_phrase_is_cut_visibly_and_never_inside_a_character),

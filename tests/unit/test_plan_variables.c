@@ -152,6 +152,23 @@ static void each_line_of_a_secret_is_one(void **state)
 	brunt_diags_done(&diags);
 }
 
+static void a_secret_is_one_in_json_too(void **state)
+{
+	static const char text[] = PLAN("\"key\": { \"default\": \"hunter\\\"2\\\\x\", \"secret\": true }", "${key}");
+	struct brunt_diags diags = { 0 };
+	struct brunt_plan *plan = NULL;
+	char plain[] = "pw hunter\"2\\x!", json[] = "{\"line\":\"pw hunter\\\"2\\\\x!\"}";
+
+	(void)state;
+	assert_int_equal(brunt_plan_load_text(text, strlen(text), "x.json", "/tmp", NULL, &diags, &plan), 0);
+	brunt_plan_redact(plan, plain);
+	assert_string_equal(plain, "pw ***!");
+	brunt_plan_redact(plan, json);
+	assert_string_equal(json, "{\"line\":\"pw ***!\"}");
+	brunt_plan_free(plan);
+	brunt_diags_done(&diags);
+}
+
 static void a_plan_without_secrets_changes_no_text(void **state)
 {
 	struct brunt_plan plan = { 0 };
@@ -173,6 +190,7 @@ int main(void)
 		cmocka_unit_test(secrets_become_stars),
 		cmocka_unit_test(overlapping_secrets_leave_nothing_of_each_other),
 		cmocka_unit_test(each_line_of_a_secret_is_one),
+		cmocka_unit_test(a_secret_is_one_in_json_too),
 		cmocka_unit_test(a_plan_without_secrets_changes_no_text),
 	};
 

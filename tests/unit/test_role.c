@@ -19,6 +19,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "brunt/capability.h"
 #include "brunt/clock.h"
 #include "brunt/error.h"
 #include "brunt/memory.h"

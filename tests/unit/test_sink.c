@@ -17,6 +17,7 @@
 
 #include "brunt/clock.h"
 #include "brunt/error.h"
+#include "brunt/file.h"
 #include "brunt/sink.h"
 #include "brunt/units.h"
 
@@ -426,6 +427,65 @@ static void what_root_makes_for_a_user_belongs_to_the_user(void **state)
 	unsetenv("XDG_STATE_HOME");
 }
 
+static void a_users_link_does_not_lead_root_to_roots_folders(void **state)
+{
+	(void)state;
+	char home[] = "/tmp/brunt-test-XXXXXX", user[64], path[256], link[128], command[128];
+	struct brunt_error err = { 0 };
+	struct stat st;
+	int fd;
+
+	if (geteuid())
+		skip(); /* chown needs root */
+	assert_non_null(mkdtemp(home));
+	(void)snprintf(user, sizeof(user), "%s/user", home);
+	assert_int_equal(mkdir(user, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/etc", home);
+	assert_int_equal(mkdir(path, 0755), 0);
+	(void)snprintf(link, sizeof(link), "%s/state", user);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(lchown(link, 65534, 65534), 0);
+	assert_int_equal(chown(user, 65534, 65534), 0);
+
+	/* the journal */
+	setenv("XDG_STATE_HOME", link, 1);
+	assert_int_equal(brunt_journal_open("7f3a0001", 65534, 65534, path, sizeof(path), &fd, &err), -EPERM);
+	(void)snprintf(path, sizeof(path), "%s/etc/brunt", home);
+	assert_int_equal(access(path, F_OK), -1);
+	/* the result */
+	(void)snprintf(path, sizeof(path), "%s/passwd", link);
+	assert_int_equal(brunt_file_replace(path, "x", 1, &err), -EPERM);
+	assert_int_equal(access(path, F_OK), -1);
+	/* what is the user's own is reached, through a link of the user, too, and stays the user's */
+	(void)snprintf(path, sizeof(path), "%s/etc", home);
+	assert_int_equal(chown(path, 65534, 65534), 0);
+	(void)snprintf(path, sizeof(path), "%s/result", link);
+	assert_int_equal(brunt_file_replace(path, "x", 1, &err), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, 65534);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	assert_int_equal(brunt_journal_open("7f3a0001", 65534, 65534, path, sizeof(path), &fd, &err), 0);
+	close(fd);
+	(void)snprintf(path, sizeof(path), "%s/brunt", link);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, 65534);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	/* what is no file stays what it is */
+	(void)snprintf(path, sizeof(path), "%s/null", home);
+	assert_int_equal(mkfifo(path, 0666), 0);
+	assert_int_equal(brunt_file_replace(path, "x", 1, &err), -EINVAL);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	/* and root is root again */
+	assert_int_equal(brunt_file_replace("/tmp/brunt-test-own", "x", 1, &err), 0);
+	assert_int_equal(stat("/tmp/brunt-test-own", &st), 0);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(unlink("/tmp/brunt-test-own"), 0);
+	(void)snprintf(command, sizeof(command), "rm -r %s", home);
+	assert_int_equal(system(command), 0);
+	unsetenv("XDG_STATE_HOME");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +501,7 @@ int main(void)
 		cmocka_unit_test(a_full_disk_loses_lines_says_so_and_never_stalls_the_writer),
 		cmocka_unit_test(journals_are_made_below_xdg_state_home_and_found_again),
 		cmocka_unit_test(what_root_makes_for_a_user_belongs_to_the_user),
+		cmocka_unit_test(a_users_link_does_not_lead_root_to_roots_folders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

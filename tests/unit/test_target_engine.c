@@ -108,7 +108,7 @@ static void a_name_is_found_in_every_way_to_frame_an_answer(void **state)
 	snprintf(length, sizeof(length), OK "content-length: %zu\r\n\r\n%s", strlen(LIST), LIST);
 	snprintf(chunked, sizeof(chunked),
 		 OK "Transfer-Encoding: chunked\r\n\r\n%zx\r\n%.*s\r\n%zX;x=y\r\n%s\r\n0\r\n\r\n", half, (int)half,
-		 LIST, strlen(LIST) - half, LIST + half);
+		 LIST, strlen(LIST) - half, &LIST[half]);
 	for (size_t i = 0; i < 3; i++) {
 		for (size_t pace = 7; pace < 100000; pace *= 100) {
 			memset(id, 0, sizeof(id));
