@@ -47,8 +47,9 @@ static int unknown(const char *word)
 
 	fprintf(stderr, "brunt: unknown command '%s'", word);
 	if (meant)
-		fprintf(stderr, "; did you mean '%s'?", meant);
-	fputs("\n", stderr);
+		fprintf(stderr, "; did you mean '%s'?\n", meant);
+	else
+		fputs("; 'brunt --help' lists them\n", stderr);
 	return 2;
 }
 

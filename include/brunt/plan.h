@@ -236,7 +236,7 @@ struct brunt_finally {
 
 struct brunt_plan {
 	struct brunt_arena *arena;
-	const char *path;	/* as given */
+	const char *path;	/* as given, cleaned: to be shown, not to be opened */
 	const char *dir;	/* absolute folder of the plan */
 	uint64_t schema;
 	const char *name, *description;

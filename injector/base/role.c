@@ -2,11 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -230,6 +234,37 @@ static int drop_privileges(const struct brunt_role_row *row, const struct brunt_
 	return 0;
 }
 
+#if defined(__x86_64__)
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+/*
+ * Root's terminal may be among the descriptors of a role without privileges, and is its controlling terminal: what it
+ * typed there (TIOCSTI, TIOCLINUX; ioctl_tty(2)) root's shell would run. Later kernels can refuse that themselves, and
+ * not all do. Without seccomp, or on another machine, it is as it is. Takes no_new_privs.
+ */
+static void type_nothing(void)
+{
+#ifdef OWN_ARCH
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 0, 6), /* none of our programs has another */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	};
+	struct sock_fprog program = { .len = BRUNT_COUNT(code), .filter = code };
+
+	(void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
+#endif
+}
+
 /* The out-of-memory killer should look elsewhere first. Takes CAP_SYS_RESOURCE; without it, as it is. */
 static void spare_from_oom(void)
 {
@@ -278,6 +313,8 @@ int brunt_role_enter(enum brunt_role role, const struct brunt_identity *identity
 	r = drop_privileges(row, identity, kept, err);
 	if (r < 0)
 		return r;
+	if (row->user == BRUNT_USER_CALLER)
+		type_nothing();
 	/* After the user has changed: that clears the death signal and sets dumpable (prctl(2)). */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return brunt_fail(err, errno, "cannot become undumpable: %s", strerror(errno));

@@ -14,6 +14,66 @@ size_t brunt_text_cut(const char *text, size_t size)
 	return length;
 }
 
+/* How many bytes at p are one character; *ret_hostile: a control character, or no UTF-8 at all. */
+static size_t next_size(const char *p, bool *ret_hostile)
+{
+	const unsigned char *byte = (const unsigned char *)p;
+	size_t size = brunt_utf8_size(p, strnlen(p, 4));
+
+	*ret_hostile = !size || *byte < 0x20 || *byte == 0x7f || (*byte == 0xc2 && byte[1] < 0xa0);
+	return size ? size : 1;
+}
+
+char *brunt_text_clean(char *text)
+{
+	bool hostile;
+
+	for (char *at = text; *at;) {
+		size_t size = next_size(at, &hostile);
+
+		if (hostile)
+			memset(at, '?', size);
+		at += size;
+	}
+	return text;
+}
+
+char *brunt_text_mend(char *text)
+{
+	for (char *at = text; *at;) {
+		size_t size = brunt_utf8_size(at, strnlen(at, 4));
+
+		if (!size)
+			*at = '?';
+		at += size ? size : 1;
+	}
+	return text;
+}
+
+bool brunt_text_is_clean(const char *text)
+{
+	bool hostile = false;
+
+	while (*text && !hostile)
+		text += next_size(text, &hostile);
+	return !hostile;
+}
+
+const char *brunt_text_quote(const char *text, char buf[BRUNT_QUOTE_SIZE])
+{
+	size_t length = strnlen(text, BRUNT_QUOTE_SIZE);
+
+	if (length < BRUNT_QUOTE_SIZE) {
+		memcpy(buf, text, length + 1);
+	} else {
+		length = brunt_text_cut(text, BRUNT_QUOTE_SIZE - 4);
+		memcpy(buf, text, length);
+		memcpy(buf + length, "...", 4);
+	}
+	brunt_text_clean(buf);
+	return buf;
+}
+
 size_t brunt_utf8_size(const char *text, size_t size)
 {
 	const unsigned char *p = (const unsigned char *)text;
@@ -41,66 +101,4 @@ size_t brunt_utf8_size(const char *text, size_t size)
 	    (p[0] == 0xf4 && p[1] >= 0x90))
 		return 0;
 	return length;
-}
-
-/* How many bytes of a control character stand at text, which ends in a NUL; 0: none. */
-static size_t control_size(const char *text)
-{
-	unsigned char first = (unsigned char)*text, second;
-
-	if (first < 0x20 || first == 0x7f)
-		return 1;
-	second = (unsigned char)text[1];
-	return first == 0xc2 && second >= 0x80 && second < 0xa0 ? 2 : 0;
-}
-
-char *brunt_text_clean(char *text)
-{
-	(void)brunt_text_mend(text);
-	for (char *at = text; *at; at++) {
-		size_t size = control_size(at);
-
-		memset(at, '?', size);
-		at += size == 2;
-	}
-	return text;
-}
-
-char *brunt_text_mend(char *text)
-{
-	for (char *at = text; *at;) {
-		size_t size = brunt_utf8_size(at, strnlen(at, 4));
-
-		if (!size)
-			*at = '?';
-		at += size ? size : 1;
-	}
-	return text;
-}
-
-bool brunt_text_is_clean(const char *text)
-{
-	while (*text) {
-		size_t size = brunt_utf8_size(text, strnlen(text, 4));
-
-		if (!size || control_size(text))
-			return false;
-		text += size;
-	}
-	return true;
-}
-
-const char *brunt_text_quote(const char *text, char buf[BRUNT_QUOTE_SIZE])
-{
-	size_t length = strnlen(text, BRUNT_QUOTE_SIZE);
-
-	if (length < BRUNT_QUOTE_SIZE) {
-		memcpy(buf, text, length + 1);
-	} else {
-		length = brunt_text_cut(text, BRUNT_QUOTE_SIZE - 4);
-		memcpy(buf, text, length);
-		memcpy(buf + length, "...", 4);
-	}
-	brunt_text_clean(buf);
-	return buf;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/clock.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
@@ -20,6 +21,7 @@
 #include "hold/holder.h"
 
 #define VERBS_AT_ONCE 64
+#define SEND_TRIES    3
 #define LAST_WORDS    (200 * BRUNT_MS)
 #define DETACH_WITHIN (5 * BRUNT_S) /* with nothing in effect any more */
 
@@ -28,12 +30,17 @@ static struct holder the_holder;
 
 static void flush(struct holder *holder)
 {
+	int failures = 0;
+
 	while (holder->queue_count) {
 		const struct brunt_report *report = &holder->queue[holder->queue_first];
 		ssize_t sent = send(holder->socket, report, sizeof(*report), MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == EINTR))
 			return;
+		/* A report that is lost for a passing reason leaves the controller waiting for it. */
+		if (sent < 0 && errno != EPIPE && errno != ECONNRESET && errno != ENOTCONN && ++failures < SEND_TRIES)
+			continue;
 		/* Sent, or there is nobody to send it to. */
 		holder->queue_first = (holder->queue_first + 1) % HOLDER_QUEUE;
 		holder->queue_count--;
@@ -110,6 +117,7 @@ static int open_ledger(struct holder *holder, struct brunt_error *err)
 	snprintf(head.run, sizeof(head.run), "%s", shared->run);
 	snprintf(head.plan, sizeof(head.plan), "%s", shared->plan);
 	snprintf(head.plan_path, sizeof(head.plan_path), "%s", setup->plan->path ? setup->plan->path : "");
+	brunt_text_clean(head.plan_path); /* it may have been cut in a character */
 	r = ledger_boot_id(head.boot, sizeof(head.boot));
 	if (r < 0)
 		return brunt_fail(err, -r, "cannot read the boot id: %s", strerror(-r));

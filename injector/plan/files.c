@@ -148,11 +148,14 @@ int brunt_plan_read_files(struct brunt_loader *loader, const char *path)
 {
 	struct stat st = { 0 };
 	size_t index;
+	char *shown;
 	int r;
 
-	loader->plan->path = brunt_arena_copy(loader->arena, path, strlen(path));
-	if (!loader->plan->path)
+	shown = brunt_arena_copy(loader->arena, path, strlen(path));
+	if (!shown)
 		return -ENOMEM;
+	brunt_text_clean(shown);
+	loader->plan->path = shown;
 	(void)stat(path, &st);
 	r = read_file(loader, path, &st, &index);
 	if (r < 0)

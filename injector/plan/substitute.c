@@ -12,6 +12,7 @@
 #include "brunt/memory.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,29 @@ static int expand(struct brunt_loader *loader, const struct brunt_doc *doc, cons
 	return append(out, variable->value, size);
 }
 
+/* A secret in a command line would be seen by everyone who lists processes. */
+static void check_exposed(struct brunt_loader *loader, const struct brunt_doc *doc, const char *pointer)
+{
+	static const char *const commands[] = {
+		"/services/*/run", "/services/*/run/*", "/services/*/prepare",	    "/services/*/prepare/*",
+		"/finally/*/run",  "/finally/*/run/*",	"/slis/*/command/run",	    "/slis/*/command/run/*",
+		"/method/*/run",   "/method/*/run/*",	"/method/*/parallel/*/run", "/method/*/parallel/*/run/*",
+	};
+	char object[BRUNT_PLACE_SIZE];
+
+	for (size_t i = 0; i < BRUNT_COUNT(commands); i++) {
+		if (fnmatch(commands[i], pointer, FNM_PATHNAME | FNM_NOESCAPE))
+			continue;
+		(void)snprintf(object, sizeof(object), "%s", pointer);
+		/* Messages about the string itself are not shown, as they may quote it. */
+		*strrchr(object, '/') = '\0';
+		brunt_doc_error(doc, loader->diags, object, false,
+				"a secret stands in a command line, which everyone can see; give it to a service in "
+				"'env', or let the command read its file");
+		return;
+	}
+}
+
 static int substitute_string(struct brunt_loader *loader, const struct brunt_doc *doc, json_t *string,
 			     const char *pointer)
 {
@@ -195,6 +219,8 @@ static int substitute_string(struct brunt_loader *loader, const struct brunt_doc
 	}
 	if (r == 0 && json_string_setn(string, out.text ? out.text : "", out.size) < 0)
 		r = -ENOMEM;
+	if (secret)
+		check_exposed(loader, doc, pointer);
 	if (r == 0 && secret)
 		r = taint(loader, doc, pointer, json_string_value(string));
 	return r;

@@ -129,7 +129,8 @@ static const struct brunt_param variable_params[] = {
 	  .offset = BRUNT_FIELD(struct brunt_variable, fallback, const char *),
 	  .help = "else this text" },
 	BRUNT_BOOL(struct brunt_variable, secret,
-		   .help = "never shown: not in output, journal or messages; cannot be given by --var"),
+		   .help = "never shown: not in output, journal or messages; cannot be given by --var, nor stand in a "
+			   "command line (`run`, `prepare`)"),
 	{ 0 },
 };
 

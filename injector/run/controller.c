@@ -23,7 +23,8 @@
 #define UNDO_WITHIN (2 * BRUNT_S)	/* then the lease has ended it */
 #define LAUNCHER_WITHIN (1 * BRUNT_S)	/* to die, after SIGKILL */
 #define RECOVERER_WITHIN (5 * BRUNT_S)
-#define FINALLY_ON_SIGNAL_WITHIN (2 * BRUNT_S)
+#define FINALLY_ON_SIGNAL_WITHIN (2 * BRUNT_S)	/* all of it: who sends a signal soon sends SIGKILL */
+#define FINALLY_AT_LEAST (200 * BRUNT_MS)	/* each, also then */
 
 void controller_turn(struct controller *ctl, uint64_t until)
 {
@@ -336,6 +337,7 @@ static void await_recovery(struct controller *ctl)
 
 static void finally(struct controller *ctl)
 {
+	uint64_t hurry = 0;
 	int index = 0;
 
 	/* Whatever the method did, also without a fault: from its first step on. */
@@ -345,7 +347,7 @@ static void finally(struct controller *ctl)
 	BRUNT_FOREACH(struct brunt_finally, step, ctl->plan->finally) {
 		struct command_run *command;
 		char name[64];
-		uint64_t timeout = step->timeout;
+		uint64_t begun = brunt_now();
 		bool cancelled = false;
 
 		(void)snprintf(name, sizeof(name), "%s", step->name ? step->name : "finally");
@@ -354,10 +356,12 @@ static void finally(struct controller *ctl)
 					"status", -1, "why", "the launcher is gone");
 			continue;
 		}
-		for (uint64_t until = brunt_now() + timeout; !command->ended && ctl->launcher >= 0;) {
+		for (uint64_t until = begun + step->timeout; !command->ended && ctl->launcher >= 0;) {
 			/* Also for a signal that comes only now. */
-			if (ctl->signals && !cancelled && until > brunt_now() + FINALLY_ON_SIGNAL_WITHIN)
-				until = brunt_now() + FINALLY_ON_SIGNAL_WITHIN;
+			if (ctl->signals && !hurry)
+				hurry = brunt_now() + FINALLY_ON_SIGNAL_WITHIN;
+			if (hurry && !cancelled && until > hurry)
+				until = hurry > begun + FINALLY_AT_LEAST ? hurry : begun + FINALLY_AT_LEAST;
 			controller_turn(ctl, until);
 			if (command->ended || brunt_now() < until)
 				continue;

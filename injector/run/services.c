@@ -263,6 +263,10 @@ static void on_service(struct controller *ctl, const struct brunt_launch_report 
 	case BRUNT_LAUNCH_FAILED:
 		service->failed = true;
 		cut_text(service->last_line, sizeof(service->last_line), report->text);
+		/* It ran, ended, and cannot be started again. */
+		if (service->ready && !service->stopping && !ctl->first_applied && !service_at(ctl, report->index)->may_exit)
+			controller_stop(ctl, STOP_ERROR, "service '%s' could not be started again: %.120s", name,
+					service->last_line);
 		return;
 	case BRUNT_LAUNCH_EXITED:
 		service->up = false;

@@ -86,7 +86,7 @@ for name in observe wait-held wait-vain expect-miss expect-continue expect-met; 
 ended observe 0 'a method that observes'
 between 400 "$(took_ms look)" 1500 'observe: for as long as said'
 ended wait-held 0 'a wait that comes to hold'
-step w done 'wait: holds'
+step w 'done' 'wait: holds'
 ended wait-vain 7 'a wait in vain is no failure, but proves nothing'
 step w missed 'wait in vain: said so'
 step next 'done' 'wait in vain: the method goes on'
@@ -132,7 +132,7 @@ step down 'done' 'stop: ended'
 like "$events" '"service.output".*"line":"bye"' 'stop: in good order'
 step again 'done' 'start: again'
 ended start-slow 5 'a started service that never gets ready'
-up=$(at step.end '"step":"up"') held=$(at fault.reverted '"step":"hold"')
+held=$(at fault.reverted '"step":"hold"')
 between 250 $(((held - $(at fault.applied '"step":"hold"')) / 1000000)) 1000 'start: a fault in the background ends in time meanwhile'
 
 # ---- approve, parallel, background ----
@@ -184,7 +184,7 @@ plan finally-broken "\"method\": [ $hurt ], $broken"
 plan finally-failed "\"method\": [ { \"run\": \"exit 1\" } ], ${finally//\$PLAN/finally-failed}"
 plan finally-aborted "\"guardrails\": [ { \"sli\": \"ok\", \"of\": \"success\", \"over\": \"300ms\", \"min\": \"50%\" } ], \"method\": [ { \"observe\": \"800ms\" }, { \"run\": \"touch $PUB/finally-aborted.broken\" }, $long ], ${finally//\$PLAN/finally-aborted}"
 plan finally-stopped "\"method\": [ $long ], ${finally//\$PLAN/finally-stopped}"
-plan finally-hurried "\"method\": [ $hurt ], \"finally\": [ { \"name\": \"slow\", \"run\": \"echo slow >$PUB/finally-hurried.log; sleep 4324\" } ]"
+plan finally-hurried "\"method\": [ $hurt ], \"finally\": [ { \"name\": \"slow\", \"run\": \"echo slow >$PUB/finally-hurried.log; sleep 4324\" }, { \"run\": [\"sleep\", \"4324\"] }, { \"run\": [\"sleep\", \"4324\"] }, { \"run\": \"echo last >>$PUB/finally-hurried.log\" } ]"
 for name in finally-passed finally-broken finally-failed finally-aborted finally-stopped finally-hurried; do begin $name; done
 
 # stop_run NAME: SIGTERM to brunt, which is a child of timeout.
@@ -204,18 +204,20 @@ done
 # What should have cleaned up did not get to its end: no good end.
 ended finally-hurried 5 'a signal while finally runs'
 like "$out" SIGTERM 'finally: the signal is heeded'
+between 0 $((($(at phase '"phase":"end"') - $(at abort SIGTERM)) / 1000000)) 5500 'finally: all of it together is given little time'
+is "$(tr '\n' ' ' <"$PUB/finally-hurried.log")" 'slow last ' 'finally: and each of it some'
 is "$(pgrep -fx 'sleep 432[1-4]' | wc -l)" 0 'no command is left'
 
 # ---- every, times, resolve ----
 kills='"fault": "process.kill", "on": "phoenix"'
 phoenix='"phoenix": { "run": ["sleep", "2000"], "restart": "20ms" }'
 each='"phoenix": { "process": { "service": "phoenix" }, "resolve": "each" }'
-SERVICES=$phoenix TARGETS=$each plan times "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"400ms\", \"times\": 3, \"hits\": { \"min\": 3 } } ]"
-SERVICES=$phoenix TARGETS=$each plan times-behind "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"400ms\", \"times\": 3, \"background\": true, \"hits\": { \"min\": 3 } }, { \"name\": \"look\", \"observe\": \"100ms\" } ]"
-SERVICES=$phoenix TARGETS=$each plan victims "\"blast_radius\": { \"victims\": 2 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"400ms\", \"times\": 3 } ]"
+SERVICES=$phoenix TARGETS=$each plan times "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"800ms\", \"times\": 3, \"hits\": { \"min\": 3 } } ]"
+SERVICES=$phoenix TARGETS=$each plan times-behind "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"800ms\", \"times\": 3, \"background\": true, \"hits\": { \"min\": 3 } }, { \"name\": \"look\", \"observe\": \"100ms\" } ]"
+SERVICES=$phoenix TARGETS=$each plan victims "\"blast_radius\": { \"victims\": 2 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"800ms\", \"times\": 3 } ]"
 SERVICES=$phoenix TARGETS=${each/each/start} plan stale "\"method\": [ $judged, { \"name\": \"k\", $kills }, { \"observe\": \"400ms\" }, { \"name\": \"k2\", $kills } ]"
 pause='"fault": "process.pause", "on": "phoenix", "background": true'
-SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$\$\$ >$PUB/phoenix.pid; exec sleep 2000\""} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat $PUB/phoenix.pid)\" }, { \"observe\": \"1500ms\" } ]"
+SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$\$\$ >\$BRUNT_DIR/pid; echo up; exec sleep 2000\", \"ready\": { \"line\": \"up\" }"} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat \$BRUNT_DIR/pid)\" }, { \"observe\": \"1500ms\" } ]"
 sed 's/"victims": 2/"victims": 1/' "$WORK/follow.json" >"$WORK/follow-less.json"
 # ---- blast radius, hits ----
 twins='"twins": { "process": { "cmdline": "^twin-of-brunt", "any_pid_namespace": true }, "pick": "all", "resolve": "each" }'
@@ -231,7 +233,7 @@ for name in times times-behind victims stale follow follow-less share duration h
 
 ended times 0 'a fault that happens three times'
 is "$(printf '%s\n' "$events" | grep -c '"fault.applied".*"step":"k"')" 3 'times: three times'
-between 750 "$(took_ms k)" 2500 'every: 400 ms apart'
+between 1550 "$(took_ms k)" 5000 'every: 800 ms apart'
 ended times-behind 0 'three times in the background: the run waits for the last'
 is "$(printf '%s\n' "$events" | grep -c '"fault.applied".*"step":"k"')" 3 'times: three times in the background'
 ended victims 5 'a third victim where two are allowed'
@@ -367,7 +369,7 @@ unlike "$events" '"fault.applied"' 'unsteady: nothing was injected'
 ended broken-throughout 1 'a system that is broken throughout never passes'
 
 # ---- seed ----
-for i in 1 2 3 4 5 6 7 8; do
+for _ in 1 2 3 4 5 6 7 8; do
 	sleep 5000 &
 	sleepers="${sleepers:-} $!"
 done

@@ -379,9 +379,10 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	for (int i = 1; i + 4 <= argc && count < WAYS_MAX; i += 5) {
-		ways[count++] = (struct way){
+		ways[count] = (struct way){
 			.cgroup = argv[i], .hooks = argv[i + 1], .setup = argv[i + 2], .count = argv[i + 3]
 		};
+		count++; /* within the index cppcheck takes it for .count */
 		if (i + 4 < argc && strcmp(argv[i + 4], "::"))
 			return 2;
 	}

@@ -110,10 +110,10 @@ static void a_message_holds_nothing_that_a_terminal_obeys(void **state)
 	struct brunt_error err = { 0 };
 
 	(void)state;
-	(void)brunt_fail(&err, ENOENT, "no '%s'", "a\033[2J\nb\302\233m\303\244");
-	assert_string_equal(err.msg, "no 'a?[2J?b??m\303\244'");
+	(void)brunt_fail(&err, ENOENT, "no '%s'", "a\033[2J\nb\302\233m\303\244\377\233\303");
+	assert_string_equal(err.msg, "no 'a?[2J?b??m\303\244??\?'");
 	(void)brunt_wrap(&err, "in '%s'", "\a");
-	assert_string_equal(err.msg, "in '?': no 'a?[2J?b??m\303\244'");
+	assert_string_equal(err.msg, "in '?': no 'a?[2J?b??m\303\244??\?'");
 }
 
 int main(void)

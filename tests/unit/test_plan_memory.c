@@ -50,7 +50,7 @@ void *__wrap_realloc(void *memory, size_t size)
 
 static const char plan_text[] =
 	"{ \"schema\": 1, \"name\": \"x\", \"variables\": { \"a\": { \"default\": \"80\", \"secret\": true } }, "
-	"\"services\": { \"s\": { \"run\": [\"x\", \"${a}\"], \"env\": { \"A\": \"b\" } }, \"t\": { \"run\": \"x\", \"after\": \"s\" } }, "
+	"\"services\": { \"s\": { \"run\": [\"x\", \"y\"], \"env\": { \"A\": \"${a}\" } }, \"t\": { \"run\": \"x\", \"after\": \"s\" } }, "
 	"\"targets\": { \"web\": { \"process\": { \"name\": \"web\" } } }, "
 	"\"slis\": { \"site\": { \"tcp\": { \"connect\": \"127.0.0.1:${a}\" }, \"every\": \"100ms\" } }, "
 	"\"guardrails\": [ { \"sli\": \"site\", \"of\": \"success\", \"over\": \"2s\", \"min\": \"50%\" } ], "

@@ -15,6 +15,7 @@
 #include "plan/plan.h"
 
 #include "brunt/json.h"
+#include "brunt/memory.h"
 
 #define PLAN(variables, description)                                                                                   \
 	"{ \"schema\": 1, \"name\": \"x\", \"variables\": { " variables " }, \"description\": \"" description          \
@@ -125,6 +126,34 @@ static void secrets_become_stars(void **state)
 	redacted(secrets, "ax", "a*");
 }
 
+static void a_cut_text_shows_no_beginning_of_a_secret(void **state)
+{
+	static const char *const secrets[] = { "swordfish", "tuna", NULL };
+	static const struct {
+		const char *text, *wanted;
+	} rows[] = {
+		{ "", "" },
+		{ "nothing", "nothing" },
+		{ "a swordfis", "a " },
+		{ "a swor", "a " },
+		{ "sw", "" },
+		{ "swordfish sw", "*** " },
+		{ "swordfish", "***" },
+		{ "sw and more", "sw and more" },
+		{ "swo and tun", "swo and " },
+	};
+	struct brunt_plan plan = { .secrets = (const char **)(uintptr_t)secrets };
+
+	(void)state;
+	for (size_t i = 0; i < BRUNT_COUNT(rows); i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "%s", rows[i].text);
+		brunt_plan_redact_cut(&plan, text);
+		assert_string_equal(text, rows[i].wanted);
+	}
+}
+
 static void overlapping_secrets_leave_nothing_of_each_other(void **state)
 {
 	static const char *const secrets[] = { "defghi", "abcdef", "aXa", NULL };
@@ -188,6 +217,7 @@ int main(void)
 		cmocka_unit_test(the_command_line_comes_before_environment_file_and_default),
 		cmocka_unit_test(a_value_of_invalid_utf8_is_an_error),
 		cmocka_unit_test(secrets_become_stars),
+		cmocka_unit_test(a_cut_text_shows_no_beginning_of_a_secret),
 		cmocka_unit_test(overlapping_secrets_leave_nothing_of_each_other),
 		cmocka_unit_test(each_line_of_a_secret_is_one),
 		cmocka_unit_test(a_secret_is_one_in_json_too),

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <dirent.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -343,9 +344,50 @@ static void missing_capabilities_are_named(void **state)
 	assert_int_equal(result, 0);
 }
 
+/* In a session of its own, whose terminal is a new one: the answer of the kernel, before and after. */
+static int type_as(enum brunt_role role, int *ret_before)
+{
+	struct brunt_identity identity = somebody();
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+
+	if (master < 0 || grantpt(master) || unlockpt(master) || setsid() < 0)
+		return -1;
+	slave = open(ptsname(master), O_RDWR);
+	if (slave < 0)
+		return -1;
+	const int keep[] = { master, slave }; /* without its master it hangs up */
+
+	*ret_before = ioctl(slave, TIOCSTI, "x") ? errno : 0;
+	if (brunt_role_enter(role, &identity, 0, keep, BRUNT_COUNT(keep), NULL))
+		return -1;
+	return ioctl(slave, TIOCSTI, "x") ? errno : 0;
+}
+
+static void roles_without_privileges_type_nothing_into_the_callers_terminal(void **state)
+{
+	static const enum brunt_role roles[] = { BRUNT_ROLE_CONTROLLER, BRUNT_ROLE_SCREEN, BRUNT_ROLE_JOURNAL };
+
+	(void)state;
+	for (size_t i = 0; i < BRUNT_COUNT(roles); i++) {
+		int status, before = 0;
+		pid_t pid = fork();
+
+		if (!pid) {
+			int after = type_as(roles[i], &before);
+
+			_exit(after == EPERM && !before ? 0 : before ? 77 : 1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+			skip(); /* this kernel lets nobody: dev.tty.legacy_tiocsti */
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(roles_without_privileges_type_nothing_into_the_callers_terminal),
 		cmocka_unit_test(every_row_is_complete),
 		cmocka_unit_test(every_role_is_what_its_row_says),
 		cmocka_unit_test(a_role_cannot_be_dumped_or_read_by_its_own_user),

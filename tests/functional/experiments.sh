@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The ready-made experiments end as experiments/README.md says, and leave nothing behind.
+. "$(dirname "$0")/lib.sh"
+sandbox "$@"
+for program in nginx haproxy curl; do
+	command -v "$program" >/dev/null || skip_all "$program is not installed"
+done
+experiments=$(cd "$TESTS/../experiments" && pwd)
+before=$(host_state)
+
+# ends NAME STATUS WORD
+ends() {
+	run brunt run --plain "$experiments/$1.json"
+	if [ "$status" -ne "$2" ] && [[ $out == *'not sampled: brunt was'* ]]; then
+		skip "$1: ends with $3" 'this host was too busy for a sample every 100 ms'
+		return
+	fi
+	is "$status" "$2" "$1: exit status $2"
+	like "$out" "$3  $1" "$1: ends with $3"
+	same "$before" "$(host_state)" "$1: the host is as it was"
+}
+ends quickstart 0 PASSED
+ends quickstart-abort 3 ABORTED
+ends upstream-timeout 0 PASSED
+ends frozen-backend 0 PASSED
+ends dying-workers 0 PASSED
+done_testing
