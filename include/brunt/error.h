@@ -10,8 +10,8 @@
 #pragma once
 
 struct brunt_error {
-	int code;	/* positive errno of the failure; 0 while there was none */
-	char msg[256];	/* one phrase, always terminated, valid UTF-8, cut when too long */
+	int code;      /* positive errno of the failure; 0 while there was none */
+	char msg[256]; /* one phrase, always terminated, valid UTF-8, cut when too long */
 };
 
 /*

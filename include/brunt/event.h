@@ -17,8 +17,8 @@
 #define BRUNT_JOURNAL_SCHEMA 1
 
 struct brunt_event_field {
-	const char *name;	/* units in names: _ns, _ratio, _bytes */
-	const char *type;	/* "string", "integer", "number", "boolean", "array", "object", "number or null" */
+	const char *name; /* units in names: _ns, _ratio, _bytes */
+	const char *type; /* "string", "integer", "number", "boolean", "array", "object", "number or null" */
 	bool optional;
 	const char *help;
 };
@@ -26,7 +26,7 @@ struct brunt_event_field {
 struct brunt_event_kind {
 	const char *name;
 	const char *help;
-	struct brunt_event_field fields[24];	/* ends with { 0 } */
+	struct brunt_event_field fields[24]; /* ends with { 0 } */
 };
 
 /*
@@ -61,7 +61,7 @@ struct brunt_event_kind {
  *  note                 text                                  (warnings: a role died, output dropped)
  *  verdict              verdict exit reasons[string]
  */
-extern const struct brunt_event_kind brunt_event_kinds[];	/* ends with { 0 } */
+extern const struct brunt_event_kind brunt_event_kinds[]; /* ends with { 0 } */
 
 /* A new event with event, at_ns (0: now) and wall set; NULL when memory is short or the name is unknown. */
 json_t *brunt_event_new(const char *name, uint64_t at);

@@ -40,59 +40,59 @@ struct brunt_victims;
 enum brunt_undo {
 	BRUNT_UNDO_KERNEL,	/* the kernel: it hangs on an object of the holder */
 	BRUNT_UNDO_LEDGER,	/* `brunt recover`, from the ledger; inert until then */
-	BRUNT_UNDO_TARGET_EXIT,	/* stays, neutral, until the target exits */
+	BRUNT_UNDO_TARGET_EXIT, /* stays, neutral, until the target exits */
 	BRUNT_UNDO_EVENT,	/* cannot be undone: it happened */
 };
-const char *brunt_undo_text(enum brunt_undo undo);	/* "kernel, when brunt ends", ... */
+const char *brunt_undo_text(enum brunt_undo undo); /* "kernel, when brunt ends", ... */
 
 #define BRUNT_UNDO_SIZE 512
 
 /* All that is needed to undo a change from another process: plain data, no pointers. Written to the ledger. */
 struct brunt_undo_record {
-	char fault[32];		/* the injector's name */
+	char fault[32]; /* the injector's name */
 	uint32_t step;
-	uint32_t version;	/* of data's layout, by injector */
+	uint32_t version; /* of data's layout, by injector */
 	char run[16];
-	unsigned char data[BRUNT_UNDO_SIZE];	/* the injector's own */
+	unsigned char data[BRUNT_UNDO_SIZE]; /* the injector's own */
 };
 
 /* What the counters of one fault say so far. */
 struct brunt_hits {
-	uint64_t seen;		/* events that came by (packets, calls) */
-	uint64_t matched;	/* of those, the ones that the fault is about */
-	uint64_t hit;		/* of those, the ones that were hurt */
-	bool detached;		/* something took our link away */
-	bool target_gone;	/* nothing is left to hit */
-	bool lapsed;		/* the lease ran out */
-	char near_miss[160];	/* why hit may be 0: "saw 214 packets, none to port 5432"; "": nothing to say */
+	uint64_t seen;	     /* events that came by (packets, calls) */
+	uint64_t matched;    /* of those, the ones that the fault is about */
+	uint64_t hit;	     /* of those, the ones that were hurt */
+	bool detached;	     /* something took our link away */
+	bool target_gone;    /* nothing is left to hit */
+	bool lapsed;	     /* the lease ran out */
+	char near_miss[160]; /* why hit may be 0: "saw 214 packets, none to port 5432"; "": nothing to say */
 };
 
 /* One fault of the plan. */
 struct brunt_fault {
 	const struct brunt_injector *injector;
-	void *params;		/* injector->table->size bytes, decoded */
-	uint32_t step;		/* flat index of its step */
-	const char *name;	/* of its step */
+	void *params;	  /* injector->table->size bytes, decoded */
+	uint32_t step;	  /* flat index of its step */
+	const char *name; /* of its step */
 };
 
 /* What load() may use of the run. */
 struct brunt_fault_context {
-	const char *run;	/* run id: eight hex digits; part of every kernel object's name where names exist */
+	const char *run; /* run id: eight hex digits; part of every kernel object's name where names exist */
 	uint64_t seed;
-	const char *cgroup_mount;	/* of cgroup v2, or NULL */
+	const char *cgroup_mount; /* of cgroup v2, or NULL */
 	uint64_t lease_ns;
 };
 
 struct brunt_injector {
-	const char *name;	/* "packet.drop" */
-	const char *summary;	/* one phrase */
+	const char *name;    /* "packet.drop" */
+	const char *summary; /* one phrase */
 	enum brunt_undo undo;
-	bool instant;		/* happens once at arm and holds nothing: `hold` makes no sense */
-	unsigned wants;		/* enum brunt_want */
-	unsigned targets;	/* 1 << enum brunt_target_kind: the kinds of target it can hurt */
-	uint64_t capabilities;	/* 1 << CAP_x that the holder needs for it */
-	const char *hit_noun;	/* "packets dropped", "processes killed" */
-	const struct brunt_table *table;	/* parameters */
+	bool instant;			 /* happens once at arm and holds nothing: `hold` makes no sense */
+	unsigned wants;			 /* enum brunt_want */
+	unsigned targets;		 /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
+	uint64_t capabilities;		 /* 1 << CAP_x that the holder needs for it */
+	const char *hit_noun;		 /* "packets dropped", "processes killed" */
+	const struct brunt_table *table; /* parameters */
 
 	/* Can this host do it at all? Read-only. 0, -ENOTSUP or -EPERM with a sentence to act on. NULL: always. */
 	int (*probe)(struct brunt_error *err);
@@ -110,17 +110,17 @@ struct brunt_injector {
 	/* victims stay valid until detach. Read-only for the host. */
 	int (*prepare)(void *state, const struct brunt_victims *victims, struct brunt_undo_record *ret_undo,
 		       struct brunt_error *err);
-	int (*attach)(void *state, struct brunt_error *err);	/* NULL: nothing to attach */
+	int (*attach)(void *state, struct brunt_error *err); /* NULL: nothing to attach */
 
 	/* expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
 	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
-	void (*renew)(void *state, uint64_t expires);		/* NULL: has no lease of its own */
-	int (*poll)(void *state, struct brunt_hits *ret);	/* non-blocking; counts go on from load, over every prepare */
-	void (*disarm)(void *state);				/* NULL for events */
-	int (*verify)(void *state, struct brunt_error *err);	/* NULL for events; -EBUSY: still in effect */
-	void (*detach)(void *state);				/* NULL for events */
+	void (*renew)(void *state, uint64_t expires);	  /* NULL: has no lease of its own */
+	int (*poll)(void *state, struct brunt_hits *ret); /* non-blocking; counts go on from load, over every prepare */
+	void (*disarm)(void *state);			  /* NULL for events */
+	int (*verify)(void *state, struct brunt_error *err); /* NULL for events; -EBUSY: still in effect */
+	void (*detach)(void *state);			     /* NULL for events */
 	/* After detach the state may go through prepare again (resolve each, follow, a second apply). */
-	void (*unload)(void *state);				/* NULL is allowed as state */
+	void (*unload)(void *state); /* NULL is allowed as state */
 
 	/* In another process, from the record alone, after the holder died. Idempotent. NULL for events and where the
 	 * kernel has done it; then recovery only reports it. */

@@ -20,51 +20,51 @@ struct brunt_error;
 struct brunt_plan;
 
 enum brunt_verb_kind {
-	BRUNT_VERB_PREPARE,	/* take claims, probe, load every fault, resolve `start` targets that exist already */
-	BRUNT_VERB_RESOLVE,	/* index: a target, now (those of services, after the services are up) */
-	BRUNT_VERB_APPLY,	/* index: a fault step; an instant one may be applied again */
-	BRUNT_VERB_REVERT,	/* index: a fault step */
-	BRUNT_VERB_REVERT_ALL,	/* everything, in reverse order: all disarmed first; no apply is taken after it */
+	BRUNT_VERB_PREPARE,    /* take claims, probe, load every fault, resolve `start` targets that exist already */
+	BRUNT_VERB_RESOLVE,    /* index: a target, now (those of services, after the services are up) */
+	BRUNT_VERB_APPLY,      /* index: a fault step; an instant one may be applied again */
+	BRUNT_VERB_REVERT,     /* index: a fault step */
+	BRUNT_VERB_REVERT_ALL, /* everything, in reverse order: all disarmed first; no apply is taken after it */
 	BRUNT_VERB_RENEW,
-	BRUNT_VERB_POLL,	/* report the hits of every fault that is or was held */
-	BRUNT_VERB_ALIVE,	/* index: a target; report how many are alive now */
-	BRUNT_VERB_END,		/* revert what is left, close the ledger, exit */
+	BRUNT_VERB_POLL,  /* report the hits of every fault that is or was held */
+	BRUNT_VERB_ALIVE, /* index: a target; report how many are alive now */
+	BRUNT_VERB_END,	  /* revert what is left, close the ledger, exit */
 };
 
 struct brunt_verb {
 	uint32_t kind;
 	uint32_t index;
-	uint64_t sequence;	/* comes back in the report that answers it */
+	uint64_t sequence; /* comes back in the report that answers it */
 };
 
 enum brunt_report_kind {
-	BRUNT_REPORT_PREPARED,	/* answer; code 0 or -errno, text says why */
-	BRUNT_REPORT_ITEM,	/* one picked (or at most 20 passed-over) item of a target: text is its name */
-	BRUNT_REPORT_RESOLVED,	/* answer to RESOLVE, and part of PREPARE and APPLY; index is the target */
-	BRUNT_REPORT_APPLIED,	/* answer; at: when armed */
-	BRUNT_REPORT_REVERTED,	/* one per fault, also unasked (lease, EOF); at: read back as gone; -EBUSY: residue */
-	BRUNT_REPORT_REVERTED_ALL,	/* answer; at: the last one was read back */
-	BRUNT_REPORT_HITS,	/* one per fault, after POLL and at each revert */
-	BRUNT_REPORT_POLLED,	/* answer to POLL, after the HITS */
-	BRUNT_REPORT_ALIVE,	/* answer; matched */
-	BRUNT_REPORT_LOST,	/* a link detached or a target went away while held */
-	BRUNT_REPORT_LAPSED,	/* the lease ran out; everything was reverted */
-	BRUNT_REPORT_ENDED,	/* last words; code 0 or -EBUSY for residue */
+	BRUNT_REPORT_PREPARED, /* answer; code 0 or -errno, text says why */
+	BRUNT_REPORT_ITEM,     /* one picked (or at most 20 passed-over) item of a target: text is its name */
+	BRUNT_REPORT_RESOLVED, /* answer to RESOLVE, and part of PREPARE and APPLY; index is the target */
+	BRUNT_REPORT_APPLIED,  /* answer; at: when armed */
+	BRUNT_REPORT_REVERTED, /* one per fault, also unasked (lease, EOF); at: read back as gone; -EBUSY: residue */
+	BRUNT_REPORT_REVERTED_ALL, /* answer; at: the last one was read back */
+	BRUNT_REPORT_HITS,	   /* one per fault, after POLL and at each revert */
+	BRUNT_REPORT_POLLED,	   /* answer to POLL, after the HITS */
+	BRUNT_REPORT_ALIVE,	   /* answer; matched */
+	BRUNT_REPORT_LOST,	   /* a link detached or a target went away while held */
+	BRUNT_REPORT_LAPSED,	   /* the lease ran out; everything was reverted */
+	BRUNT_REPORT_ENDED,	   /* last words; code 0 or -EBUSY for residue */
 };
 
 struct brunt_report {
 	uint32_t kind;
-	uint32_t index;		/* step or target */
+	uint32_t index; /* step or target */
 	/* 0 or -errno; verdicts: -EEXIST another run holds it, -ENOTSUP / -EPERM / -ESRCH unable, -EDQUOT blast
 	 * radius, -EBUSY residue, others error */
 	int32_t code;
-	uint32_t flags;		/* BRUNT_REPORT_PICKED for an ITEM */
+	uint32_t flags; /* BRUNT_REPORT_PICKED for an ITEM */
 	uint64_t sequence;
-	uint64_t at;		/* CLOCK_BOOTTIME ns */
-	uint64_t matched, picked;	/* RESOLVED, ITEM: 1 */
+	uint64_t at;		  /* CLOCK_BOOTTIME ns */
+	uint64_t matched, picked; /* RESOLVED, ITEM: 1 */
 	double share;
 	uint64_t victims;	/* items hit so far in the run, against the blast radius */
-	struct brunt_hits hits;	/* HITS, REVERTED */
+	struct brunt_hits hits; /* HITS, REVERTED */
 	pid_t pid;		/* ITEM */
 	uint64_t start;		/* ITEM */
 	char text[256];
@@ -75,15 +75,15 @@ struct brunt_report {
 struct brunt_run_setup {
 	const struct brunt_plan *plan;
 	struct brunt_shared *shared;
-	struct brunt_result_box *result;	/* recoverer */
-	const char *result_path;		/* recoverer; NULL: none */
+	struct brunt_result_box *result; /* recoverer */
+	const char *result_path;	 /* recoverer; NULL: none */
 	struct brunt_identity identity;
 	uint64_t seed;
-	uint64_t capabilities;		/* what the plan's faults need */
-	char run_dir[128];		/* scratch folder of the run, owned by identity: BRUNT_DIR of services */
-	char cgroup_mount[256];		/* "" without cgroup v2 */
-	char run_cgroup[64];		/* "/brunt.RUN"; "" when none can be made */
-	int controller_pidfd;		/* recoverer: knows when the controller ended */
+	uint64_t capabilities;	/* what the plan's faults need */
+	char run_dir[128];	/* scratch folder of the run, owned by identity: BRUNT_DIR of services */
+	char cgroup_mount[256]; /* "" without cgroup v2 */
+	char run_cgroup[64];	/* "/brunt.RUN"; "" when none can be made */
+	int controller_pidfd;	/* recoverer: knows when the controller ended */
 };
 
 /*
@@ -119,17 +119,17 @@ int brunt_held_revert(struct brunt_held *held, uint32_t step, struct brunt_error
 int brunt_held_revert_all(struct brunt_held *held, struct brunt_error *err);
 void brunt_held_renew(struct brunt_held *held, uint64_t expires);
 void brunt_held_poll(struct brunt_held *held);
-size_t brunt_held_count(const struct brunt_held *held);	/* faults in effect now */
+size_t brunt_held_count(const struct brunt_held *held); /* faults in effect now */
 void brunt_held_free(struct brunt_held *held);
 
 /* ---- dry run: resolve now, touch nothing ---- */
 
-struct brunt_preview {	/* of one fault step */
-	int code;		/* 0; -errno of probe or resolve; -EAGAIN: its target is a service, not running yet */
-	char why[256];		/* when code is not 0 */
-	struct brunt_victims *victims;	/* or NULL */
+struct brunt_preview { /* of one fault step */
+	int code;      /* 0; -errno of probe or resolve; -EAGAIN: its target is a service, not running yet */
+	char why[256]; /* when code is not 0 */
+	struct brunt_victims *victims; /* or NULL */
 	char mechanism[128];
-	char missing[128];	/* capabilities that are missing, "" when none */
+	char missing[128]; /* capabilities that are missing, "" when none */
 };
 /* Fills previews[i] for every step of kind FAULT (others zeroed); plan->step_count elements. */
 int brunt_preview(const struct brunt_plan *plan, uint64_t seed, struct brunt_preview *ret_previews,

@@ -14,25 +14,25 @@
 
 #include <jansson.h>
 
-#define BRUNT_JSON_SIZE_MAX (1024 * 1024)	/* bytes in one plan file */
-#define BRUNT_JSON_DEPTH_MAX 32			/* objects and arrays within each other */
-#define BRUNT_DIAGS_MAX 100			/* after that many, only their number is kept */
+#define BRUNT_JSON_SIZE_MAX  (1024 * 1024) /* bytes in one plan file */
+#define BRUNT_JSON_DEPTH_MAX 32		   /* objects and arrays within each other */
+#define BRUNT_DIAGS_MAX	     100	   /* after that many, only their number is kept */
 
 /* One thing wrong (or doubtful) with a file. */
 struct brunt_diag {
-	char *file;	/* as the user named it */
-	char *pointer;	/* JSON Pointer; "" for the whole document */
-	unsigned line;	/* from 1; 0 when the place is unknown */
-	unsigned column;	/* from 1, in characters */
-	bool warning;	/* worth knowing, does not make the plan invalid */
-	char *message;	/* one phrase */
+	char *file;	 /* as the user named it */
+	char *pointer;	 /* JSON Pointer; "" for the whole document */
+	unsigned line;	 /* from 1; 0 when the place is unknown */
+	unsigned column; /* from 1, in characters */
+	bool warning;	 /* worth knowing, does not make the plan invalid */
+	char *message;	 /* one phrase */
 };
 
 /* Everything wrong with a plan, in order of place once sorted. Start with { 0 }. */
 struct brunt_diags {
 	struct brunt_diag *items;
 	size_t count;
-	size_t errors;		/* all errors, those beyond BRUNT_DIAGS_MAX included */
+	size_t errors; /* all errors, those beyond BRUNT_DIAGS_MAX included */
 	size_t warnings;
 };
 
@@ -57,8 +57,7 @@ struct brunt_doc;
 int brunt_doc_load(const char *path, const char *name, struct brunt_diags *diags, struct brunt_doc **ret);
 
 /* The same from memory. text need not be terminated. */
-int brunt_doc_parse(const char *text, size_t size, const char *name, struct brunt_diags *diags,
-		    struct brunt_doc **ret);
+int brunt_doc_parse(const char *text, size_t size, const char *name, struct brunt_diags *diags, struct brunt_doc **ret);
 
 /* doc may be NULL. */
 void brunt_doc_free(struct brunt_doc *doc);

@@ -23,10 +23,10 @@ size_t brunt_series_count(const struct brunt_series *series);
 const struct brunt_sample *brunt_series_at(const struct brunt_series *series, size_t i);
 
 struct brunt_reading {
-	double value;		/* base unit; success: 0..1; INFINITY is possible for latencies */
-	size_t count;		/* samples that it rests on */
-	size_t bad;		/* of those with a flag */
-	uint64_t newest;	/* scheduled time of the newest of them; 0 when none */
+	double value;	 /* base unit; success: 0..1; INFINITY is possible for latencies */
+	size_t count;	 /* samples that it rests on */
+	size_t bad;	 /* of those with a flag */
+	uint64_t newest; /* scheduled time of the newest of them; 0 when none */
 };
 
 /*
@@ -40,7 +40,7 @@ int brunt_series_read(const struct brunt_series *series, enum brunt_of of, uint6
 size_t brunt_of_samples_needed(enum brunt_of of);
 
 enum brunt_truth {
-	BRUNT_UNKNOWN,	/* too little data yet: no judgement */
+	BRUNT_UNKNOWN, /* too little data yet: no judgement */
 	BRUNT_HOLDS,
 	BRUNT_BROKEN,
 };
@@ -48,11 +48,11 @@ enum brunt_truth {
 /* What a condition remembers between judgements. Start with { 0 }. */
 struct brunt_condition_state {
 	enum brunt_truth truth;
-	uint64_t since;		/* when it became so: the scheduled time of the sample that made it */
-	struct brunt_reading reading;	/* the newest */
-	bool no_data;		/* judged by no_data */
-	enum brunt_truth raw;	/* what the samples alone say; */
-	uint64_t raw_since;	/* for `lasting` */
+	uint64_t since;		      /* when it became so: the scheduled time of the sample that made it */
+	struct brunt_reading reading; /* the newest */
+	bool no_data;		      /* judged by no_data */
+	enum brunt_truth raw;	      /* what the samples alone say; */
+	uint64_t raw_since;	      /* for `lasting` */
 };
 
 /*
@@ -88,7 +88,8 @@ enum brunt_truth brunt_condition_judge_alive(const struct brunt_condition *condi
 					     struct brunt_condition_state *state);
 
 /* How far the reading is from breach, in the condition's base unit; negative: broken. NAN without a reading. */
-double brunt_condition_distance(const struct brunt_condition *condition, const struct brunt_reading *reading, bool during);
+double brunt_condition_distance(const struct brunt_condition *condition, const struct brunt_reading *reading,
+				bool during);
 
 /* The word of a statistic: "success", "p99". */
 const char *brunt_of_name(enum brunt_of of);

@@ -15,13 +15,13 @@
 #include "brunt/hold.h"
 
 enum brunt_launch_verb_kind {
-	BRUNT_LAUNCH_START,	/* index: a service; its `prepare` lines run first, once */
-	BRUNT_LAUNCH_STOP,	/* index: a service: SIGTERM to all of it, SIGKILL after 5 s; not restarted */
-	BRUNT_LAUNCH_STEP,	/* index: a `run` step */
-	BRUNT_LAUNCH_FINALLY,	/* index: in plan->finally */
-	BRUNT_LAUNCH_SLI,	/* index: a `command` SLI */
-	BRUNT_LAUNCH_CANCEL,	/* sequence: kill that step, finally or SLI command and all its children */
-	BRUNT_LAUNCH_END,	/* stop every service in reverse order, at most 5 s (then SIGKILL), remove cgroups, exit */
+	BRUNT_LAUNCH_START,   /* index: a service; its `prepare` lines run first, once */
+	BRUNT_LAUNCH_STOP,    /* index: a service: SIGTERM to all of it, SIGKILL after 5 s; not restarted */
+	BRUNT_LAUNCH_STEP,    /* index: a `run` step */
+	BRUNT_LAUNCH_FINALLY, /* index: in plan->finally */
+	BRUNT_LAUNCH_SLI,     /* index: a `command` SLI */
+	BRUNT_LAUNCH_CANCEL,  /* sequence: kill that step, finally or SLI command and all its children */
+	BRUNT_LAUNCH_END, /* stop every service in reverse order, at most 5 s (then SIGKILL), remove cgroups, exit */
 };
 struct brunt_launch_verb {
 	uint32_t kind;
@@ -30,20 +30,20 @@ struct brunt_launch_verb {
 };
 
 enum brunt_launch_report_kind {
-	BRUNT_LAUNCHED,		/* started; carries one descriptor: the read end of stdout and stderr together */
-	BRUNT_LAUNCH_EXITED,	/* status as of waitpid; restarting: it comes up again by itself; answers STOP, too */
-	BRUNT_LAUNCH_FAILED,	/* could not be started: code, text; or a `prepare` line failed */
-	BRUNT_LAUNCH_ENDED,	/* last words */
+	BRUNT_LAUNCHED,	     /* started; carries one descriptor: the read end of stdout and stderr together */
+	BRUNT_LAUNCH_EXITED, /* status as of waitpid; restarting: it comes up again by itself; answers STOP, too */
+	BRUNT_LAUNCH_FAILED, /* could not be started: code, text; or a `prepare` line failed */
+	BRUNT_LAUNCH_ENDED,  /* last words */
 };
 struct brunt_launch_report {
 	uint32_t kind;
-	uint32_t verb;		/* the verb that it is about: of a service always START, with that START's sequence */
+	uint32_t verb; /* the verb that it is about: of a service always START, with that START's sequence */
 	uint32_t index;
-	int32_t code;		/* FAILED: -errno */
+	int32_t code; /* FAILED: -errno */
 	uint64_t sequence;
 	uint64_t at;
-	pid_t pid;		/* outer */
-	int32_t status;		/* EXITED */
+	pid_t pid;	/* outer */
+	int32_t status; /* EXITED */
 	bool restarting;
 	char text[256];
 };

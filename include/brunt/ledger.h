@@ -22,7 +22,7 @@
 struct brunt_error;
 
 #define BRUNT_LEDGER_VERSION 1
-#define BRUNT_LEDGER_SIZE (256 * 1024)
+#define BRUNT_LEDGER_SIZE    (256 * 1024)
 
 enum brunt_ledger_kind {
 	BRUNT_LEDGER_CLAIM,	/* this run wants that thing: text */
@@ -31,20 +31,20 @@ enum brunt_ledger_kind {
 	BRUNT_LEDGER_UNDONE,	/* read back as gone: step */
 	BRUNT_LEDGER_RESIDUE,	/* could not be undone: step */
 	BRUNT_LEDGER_CGROUP,	/* a cgroup directory of the run: path; undo: kill and remove */
-	BRUNT_LEDGER_DIRECTORY,	/* a scratch directory of the run: path; undo: remove */
+	BRUNT_LEDGER_DIRECTORY, /* a scratch directory of the run: path; undo: remove */
 	BRUNT_LEDGER_CLOSED,	/* everything is undone */
 	BRUNT_LEDGER_CHILD,	/* a process of brunt that holds step: pid, start */
 	_BRUNT_LEDGER_MAX
 };
 
-struct brunt_ledger_head {	/* first frame */
-	char boot[40];		/* /proc/sys/kernel/random/boot_id */
+struct brunt_ledger_head { /* first frame */
+	char boot[40];	   /* /proc/sys/kernel/random/boot_id */
 	char run[16];
 	char plan[80];
 	char plan_path[256];
 	pid_t holder, controller, recoverer;
 	uint64_t holder_start, controller_start, recoverer_start;
-	uint64_t started_wall;	/* seconds since the epoch */
+	uint64_t started_wall; /* seconds since the epoch */
 	uint32_t step_count;
 };
 
@@ -81,7 +81,7 @@ void brunt_ledger_close(struct brunt_ledger *ledger, bool residue);
 struct brunt_ledger_fault {
 	struct brunt_undo_record undo;
 	bool held, undone, residue;
-	pid_t child;	/* its pauser, or 0 */
+	pid_t child; /* its pauser, or 0 */
 	uint64_t child_start;
 };
 struct brunt_ledger_path_entry {
@@ -91,12 +91,12 @@ struct brunt_ledger_path_entry {
 struct brunt_ledger_view {
 	char path[256];
 	struct brunt_ledger_head head;
-	bool live;		/* its holder has the lock */
+	bool live; /* its holder has the lock */
 	bool same_boot;
 	bool closed;
 	bool damaged;		/* a frame did not check out: what follows it was ignored */
 	size_t used;		/* bytes of sound frames */
-	uint64_t next_sequence;	/* of the frame that would come next */
+	uint64_t next_sequence; /* of the frame that would come next */
 	struct brunt_ledger_fault *faults;
 	size_t fault_count;
 	char (*claims)[160];

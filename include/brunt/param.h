@@ -24,38 +24,38 @@ struct brunt_error;
 
 enum brunt_type {
 	BRUNT_T_END,
-	BRUNT_T_PLACE,		/* no key: struct brunt_place, where this object stands */
-	BRUNT_T_BOOL,		/* bool */
-	BRUNT_T_COUNT,		/* uint64_t; a bare JSON integer */
-	BRUNT_T_NUMBER,		/* double; a bare JSON number */
-	BRUNT_T_DURATION,	/* uint64_t ns; "200ms" */
-	BRUNT_T_RATIO,		/* double 0..1; "30%" */
-	BRUNT_T_SIZE,		/* uint64_t bytes; "64MiB" */
-	BRUNT_T_QUANTITY,	/* struct brunt_quantity; a string with a unit, or a bare number */
-	BRUNT_T_STRING,		/* const char *; a string, or an array of lines joined by newlines */
-	BRUNT_T_NAME,		/* const char *; [A-Za-z0-9] then [A-Za-z0-9._-], at most 64 */
-	BRUNT_T_PATH,		/* const char *; made absolute against the plan's own folder */
-	BRUNT_T_REGEX,		/* const char *; a POSIX extended regular expression, checked */
-	BRUNT_T_ENUM,		/* int; one of .values */
-	BRUNT_T_ERRNO,		/* int; "ECONNREFUSED" or 1..4095 */
-	BRUNT_T_SIGNAL,		/* int; "SIGKILL", "KILL" or 1..64 */
-	BRUNT_T_PICK,		/* struct brunt_pick; 2, "50%" or "all" */
-	BRUNT_T_ENDPOINT,	/* struct brunt_endpoint; "10.0.0.0/8:5432/tcp", "[::1]:80", ":8080-8090" */
-	BRUNT_T_OBJECT,		/* pointer to a struct of .table, NULL when absent */
-	BRUNT_T_ANY,		/* json_t *, borrowed from the document: decoded by the caller */
+	BRUNT_T_PLACE,	  /* no key: struct brunt_place, where this object stands */
+	BRUNT_T_BOOL,	  /* bool */
+	BRUNT_T_COUNT,	  /* uint64_t; a bare JSON integer */
+	BRUNT_T_NUMBER,	  /* double; a bare JSON number */
+	BRUNT_T_DURATION, /* uint64_t ns; "200ms" */
+	BRUNT_T_RATIO,	  /* double 0..1; "30%" */
+	BRUNT_T_SIZE,	  /* uint64_t bytes; "64MiB" */
+	BRUNT_T_QUANTITY, /* struct brunt_quantity; a string with a unit, or a bare number */
+	BRUNT_T_STRING,	  /* const char *; a string, or an array of lines joined by newlines */
+	BRUNT_T_NAME,	  /* const char *; [A-Za-z0-9] then [A-Za-z0-9._-], at most 64 */
+	BRUNT_T_PATH,	  /* const char *; made absolute against the plan's own folder */
+	BRUNT_T_REGEX,	  /* const char *; a POSIX extended regular expression, checked */
+	BRUNT_T_ENUM,	  /* int; one of .values */
+	BRUNT_T_ERRNO,	  /* int; "ECONNREFUSED" or 1..4095 */
+	BRUNT_T_SIGNAL,	  /* int; "SIGKILL", "KILL" or 1..64 */
+	BRUNT_T_PICK,	  /* struct brunt_pick; 2, "50%" or "all" */
+	BRUNT_T_ENDPOINT, /* struct brunt_endpoint; "10.0.0.0/8:5432/tcp", "[::1]:80", ":8080-8090" */
+	BRUNT_T_OBJECT,	  /* pointer to a struct of .table, NULL when absent */
+	BRUNT_T_ANY,	  /* json_t *, borrowed from the document: decoded by the caller */
 	_BRUNT_T_MAX
 };
 
 enum brunt_shape {
-	BRUNT_ONE,	/* the value itself */
-	BRUNT_LIST,	/* struct brunt_list of values; a JSON array (one bare value is taken as a list of one) */
+	BRUNT_ONE,  /* the value itself */
+	BRUNT_LIST, /* struct brunt_list of values; a JSON array (one bare value is taken as a list of one) */
 	/* struct brunt_list of table structs; a JSON object, each key lands in the BRUNT_T_NAME row with key NULL */
 	BRUNT_MAP,
-	BRUNT_PAIRS,	/* struct brunt_list of struct brunt_pair; a JSON object of strings (env, headers, labels) */
+	BRUNT_PAIRS, /* struct brunt_list of struct brunt_pair; a JSON object of strings (env, headers, labels) */
 };
 
 struct brunt_list {
-	void *items;	/* count elements of the row's type, in the arena */
+	void *items; /* count elements of the row's type, in the arena */
 	size_t count;
 };
 
@@ -67,7 +67,7 @@ struct brunt_pair {
 /* Where an object of the plan stands: for errors that are found after parsing. */
 struct brunt_place {
 	const struct brunt_doc *doc;
-	const char *pointer;	/* in the arena */
+	const char *pointer; /* in the arena */
 };
 
 enum brunt_pick_kind { BRUNT_PICK_NONE, BRUNT_PICK_COUNT, BRUNT_PICK_SHARE, BRUNT_PICK_ALL };
@@ -75,46 +75,46 @@ enum brunt_pick_kind { BRUNT_PICK_NONE, BRUNT_PICK_COUNT, BRUNT_PICK_SHARE, BRUN
 struct brunt_pick {
 	enum brunt_pick_kind kind;
 	uint64_t count;
-	double share;	/* 0..1 */
+	double share; /* 0..1 */
 };
 
 /* One end of a flow. What is left out matches everything. */
 struct brunt_endpoint {
-	uint8_t family;		/* 0 any, 4, 6 */
-	uint8_t prefix;		/* bits of address that count */
-	uint8_t protocol;	/* IPPROTO_TCP, _UDP, _ICMP (with family 6 or 0 also ICMPv6); 0 any */
-	uint8_t address[16];	/* network order, host bits zero */
-	uint16_t port_min, port_max;	/* host order, inclusive; 0,0 any */
+	uint8_t family;		     /* 0 any, 4, 6 */
+	uint8_t prefix;		     /* bits of address that count */
+	uint8_t protocol;	     /* IPPROTO_TCP, _UDP, _ICMP (with family 6 or 0 also ICMPv6); 0 any */
+	uint8_t address[16];	     /* network order, host bits zero */
+	uint16_t port_min, port_max; /* host order, inclusive; 0,0 any */
 };
 
-struct brunt_value {	/* one word of an enumeration */
+struct brunt_value { /* one word of an enumeration */
 	const char *name;
 	int value;
 	const char *help;
 };
 
 struct brunt_param {
-	const char *key;	/* JSON key; NULL in the rows of a map's name and of a place */
+	const char *key; /* JSON key; NULL in the rows of a map's name and of a place */
 	enum brunt_type type;
 	enum brunt_shape shape;
 	bool required;
-	size_t offset;		/* of the member */
-	size_t set;		/* offset of a bool that becomes true when the key was given; 0: none */
-	double min, max;	/* inclusive, in the type's base unit, bytes for text; max 0: only the type's own limit */
-	const char *def;	/* default, parsed by the same code as user input; NULL: zero */
-	const struct brunt_value *values;	/* BRUNT_T_ENUM: ends with { 0 } */
-	const struct brunt_table *table;	/* BRUNT_T_OBJECT */
-	size_t count_max;	/* lists and maps: most elements; 0: 256 */
-	const char *example;	/* a right value, as JSON, for docs and messages; NULL: made from type */
-	const char *help;	/* one phrase, lower case, no full stop */
+	size_t offset;	 /* of the member */
+	size_t set;	 /* offset of a bool that becomes true when the key was given; 0: none */
+	double min, max; /* inclusive, in the type's base unit, bytes for text; max 0: only the type's own limit */
+	const char *def; /* default, parsed by the same code as user input; NULL: zero */
+	const struct brunt_value *values; /* BRUNT_T_ENUM: ends with { 0 } */
+	const struct brunt_table *table;  /* BRUNT_T_OBJECT */
+	size_t count_max;		  /* lists and maps: most elements; 0: 256 */
+	const char *example;		  /* a right value, as JSON, for docs and messages; NULL: made from type */
+	const char *help;		  /* one phrase, lower case, no full stop */
 };
 
 /* What a JSON object may hold. */
 struct brunt_table {
-	const char *name;	/* "service": the heading in docs, the $defs key in the schema */
+	const char *name; /* "service": the heading in docs, the $defs key in the schema */
 	const char *help;
-	const struct brunt_param *params;	/* ends with { 0 } */
-	size_t size;		/* of the struct */
+	const struct brunt_param *params; /* ends with { 0 } */
+	size_t size;			  /* of the struct */
 	/* Checks one decoded object as a whole (exactly one of these keys; this needs that). 0, -EINVAL. May be NULL. */
 	int (*validate)(const void *object, struct brunt_error *err);
 };
@@ -166,15 +166,15 @@ struct brunt_table {
 /* What decoding needs besides a value and its table. */
 struct brunt_scope {
 	struct brunt_arena *arena;
-	const struct brunt_doc *doc;	/* for places; may be NULL (then without) */
+	const struct brunt_doc *doc; /* for places; may be NULL (then without) */
 	struct brunt_diags *diags;
-	const char *dir;		/* the folder that relative paths are relative to */
+	const char *dir; /* the folder that relative paths are relative to */
 };
 
 /* A table, and the struct that its keys go to. */
 struct brunt_part {
 	const struct brunt_table *table;
-	void *object;	/* table->size bytes, zeroed by the caller */
+	void *object; /* table->size bytes, zeroed by the caller */
 };
 
 /*

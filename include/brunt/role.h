@@ -38,33 +38,33 @@ enum brunt_role {
 };
 
 enum brunt_role_user {
-	BRUNT_USER_ROOT,	/* keeps the uid that brunt was started with */
-	BRUNT_USER_CALLER,	/* SUDO_UID, or nobody when started as root without sudo, or oneself */
+	BRUNT_USER_ROOT,   /* keeps the uid that brunt was started with */
+	BRUNT_USER_CALLER, /* SUDO_UID, or nobody when started as root without sudo, or oneself */
 };
 
 /* What a role may be and have. A test compares this with /proc/PID/{status,fd}. */
 struct brunt_role_row {
-	const char *name;		/* also its comm: "brunt-holder" is cut to 15 bytes by the kernel */
+	const char *name; /* also its comm: "brunt-holder" is cut to 15 bytes by the kernel */
 	enum brunt_role_user user;
-	uint64_t capabilities;		/* 1 << CAP_x: most it may keep; the holder keeps only what its plan needs */
-	const char *descriptors;	/* what may be open, for a person: "controller socket, ledger, BPF" */
-	unsigned descriptor_kinds;	/* enum brunt_descriptor_kind bits, for the test */
+	uint64_t capabilities;	   /* 1 << CAP_x: most it may keep; the holder keeps only what its plan needs */
+	const char *descriptors;   /* what may be open, for a person: "controller socket, ledger, BPF" */
+	unsigned descriptor_kinds; /* enum brunt_descriptor_kind bits, for the test */
 	bool may_fork;
 	bool locks_memory;
-	bool parent_death_kills;	/* PR_SET_PDEATHSIG SIGKILL */
-	const char *death;		/* what its death means */
+	bool parent_death_kills; /* PR_SET_PDEATHSIG SIGKILL */
+	const char *death;	 /* what its death means */
 };
 enum brunt_descriptor_kind {
-	BRUNT_FD_NULL = 1 << 0,		/* /dev/null as 0, 1, 2 */
-	BRUNT_FD_SOCKET = 1 << 1,	/* socketpairs made by brunt */
-	BRUNT_FD_FILE = 1 << 2,		/* regular files: journal, ledger */
+	BRUNT_FD_NULL = 1 << 0,	  /* /dev/null as 0, 1, 2 */
+	BRUNT_FD_SOCKET = 1 << 1, /* socketpairs made by brunt */
+	BRUNT_FD_FILE = 1 << 2,	  /* regular files: journal, ledger */
 	BRUNT_FD_BPF = 1 << 3,
 	BRUNT_FD_PIDFD = 1 << 4,
-	BRUNT_FD_EVENT = 1 << 5,	/* epoll, timerfd, signalfd, eventfd */
-	BRUNT_FD_DIRECTORY = 1 << 6,	/* cgroup directories, the run directory */
-	BRUNT_FD_STDIO = 1 << 7,	/* the user's stdin, stdout, stderr */
-	BRUNT_FD_PIPE = 1 << 8,		/* output of services */
-	BRUNT_FD_NETWORK = 1 << 9,	/* INET sockets of SLIs */
+	BRUNT_FD_EVENT = 1 << 5,     /* epoll, timerfd, signalfd, eventfd */
+	BRUNT_FD_DIRECTORY = 1 << 6, /* cgroup directories, the run directory */
+	BRUNT_FD_STDIO = 1 << 7,     /* the user's stdin, stdout, stderr */
+	BRUNT_FD_PIPE = 1 << 8,	     /* output of services */
+	BRUNT_FD_NETWORK = 1 << 9,   /* INET sockets of SLIs */
 };
 extern const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX];
 
@@ -72,9 +72,9 @@ extern const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX];
 struct brunt_identity {
 	uid_t uid;
 	gid_t gid;
-	char name[64];	/* user name, or the number */
+	char name[64]; /* user name, or the number */
 	char home[256];
-	bool privileged;	/* brunt itself runs with uid 0 */
+	bool privileged; /* brunt itself runs with uid 0 */
 };
 /* SUDO_UID / SUDO_GID when root, else nobody when root, else oneself. Fills *ret; 0 or -errno. */
 int brunt_identity_get(struct brunt_identity *ret, struct brunt_error *err);
@@ -83,20 +83,20 @@ int brunt_identity_get(struct brunt_identity *ret, struct brunt_error *err);
 
 /* Shared by holder, recoverer, launcher (writers of their own parts) and, read-only, the rest. */
 struct brunt_shared {
-	char run[16];			/* run id: eight hex digits */
-	char plan[80];			/* its name, cut */
-	uint64_t started;		/* CLOCK_BOOTTIME ns */
-	uint64_t lease_expires;		/* written by the holder */
-	uint32_t lapsed;		/* latched: 1 once the lease ran out */
-	uint32_t residue;		/* written by holder or recoverer: faults that could not be removed */
-	pid_t pid[_BRUNT_ROLE_MAX];	/* outer pids, 0 when not running; pauser: the newest */
-	struct brunt_service_slot services[BRUNT_SERVICES_MAX];	/* written by the launcher */
+	char run[16];		    /* run id: eight hex digits */
+	char plan[80];		    /* its name, cut */
+	uint64_t started;	    /* CLOCK_BOOTTIME ns */
+	uint64_t lease_expires;	    /* written by the holder */
+	uint32_t lapsed;	    /* latched: 1 once the lease ran out */
+	uint32_t residue;	    /* written by holder or recoverer: faults that could not be removed */
+	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; pauser: the newest */
+	struct brunt_service_slot services[BRUNT_SERVICES_MAX]; /* written by the launcher */
 };
 
 /* Written by the controller alone: the document for --result. Read by the recoverer. */
 #define BRUNT_RESULT_MAX (512 * 1024)
 struct brunt_result_box {
-	uint32_t ready;	/* 1: text is complete */
+	uint32_t ready; /* 1: text is complete */
 	uint32_t size;
 	char text[BRUNT_RESULT_MAX];
 };
@@ -125,8 +125,8 @@ int brunt_deadman_set(struct brunt_deadman *deadman, uint64_t at);
 
 /* A latched lease: renewed only while it has not run out. */
 struct brunt_lease {
-	uint64_t length;	/* ns */
-	uint64_t expires;	/* CLOCK_BOOTTIME ns */
+	uint64_t length;  /* ns */
+	uint64_t expires; /* CLOCK_BOOTTIME ns */
 	bool lapsed;
 };
 /* Pure. Renews at time now: 0, or -ETIME when it had lapsed (and stays so). */

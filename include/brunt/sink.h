@@ -32,7 +32,7 @@ int brunt_sink_attach(struct brunt_sink *sink, sd_event *loop);
  */
 void brunt_sink_write(struct brunt_sink *sink, const char *line, size_t size, bool important);
 uint64_t brunt_sink_dropped(const struct brunt_sink *sink);
-bool brunt_sink_broken(const struct brunt_sink *sink);	/* the reader is gone */
+bool brunt_sink_broken(const struct brunt_sink *sink); /* the reader is gone */
 /*
  * Waits until the queue is written, at most that many ns; then closes the pipe: 0 or -EPIPE. -ETIMEDOUT: not all is
  * written and the pipe stays open; to be called again, or brunt_sink_free drops the rest.

@@ -27,9 +27,9 @@ enum brunt_verdict {
 	BRUNT_INCONCLUSIVE = 7,
 	BRUNT_UNSTEADY = 8,
 	BRUNT_UNABLE = 9,
-	BRUNT_STOPPED = 130,	/* exit is 130 or 143 */
+	BRUNT_STOPPED = 130, /* exit is 130 or 143 */
 };
-const char *brunt_verdict_name(enum brunt_verdict verdict);	/* "passed" */
+const char *brunt_verdict_name(enum brunt_verdict verdict); /* "passed" */
 /* By name; -EINVAL. */
 int brunt_verdict_find(const char *name, enum brunt_verdict *ret);
 
@@ -69,7 +69,8 @@ json_t *brunt_story_document(const struct brunt_story *story);
  * The live view: one screen of at most rows x columns, drawn with ANSI at the cursor's home. now: CLOCK_BOOTTIME ns.
  * Here and in the summary: UTF-8 when the locale (LC_CTYPE, as set by setlocale) is, else ASCII.
  */
-void brunt_story_draw(const struct brunt_story *story, FILE *out, unsigned rows, unsigned columns, bool colour, uint64_t now);
+void brunt_story_draw(const struct brunt_story *story, FILE *out, unsigned rows, unsigned columns, bool colour,
+		      uint64_t now);
 
 /* One plain line for an event, with a time stamp, or nothing when it is not worth one. */
 void brunt_story_line(const struct brunt_story *story, const json_t *event, FILE *out);

@@ -41,21 +41,21 @@ struct brunt_process_selector {
 	const char *cgroup;	/* lives in or below this cgroup */
 	const char *unit;	/* lives in this systemd unit */
 	const char *service;	/* lives in this service of the plan */
-	bool any_pid_namespace;	/* also processes of other PID namespaces (containers) */
+	bool any_pid_namespace; /* also processes of other PID namespaces (containers) */
 };
 
 struct brunt_target {
 	const char *name;
 	struct brunt_place place;
-	enum brunt_target_kind kind;	/* which one of the following is set */
+	enum brunt_target_kind kind; /* which one of the following is set */
 	struct brunt_process_selector *process;
-	const char *cgroup;	/* path below the cgroup v2 mount ("/system.slice/x.service"), wildcards by fnmatch */
-	const char *unit;	/* "nginx.service", "worker@*.service"; no suffix means .service */
+	const char *cgroup; /* path below the cgroup v2 mount ("/system.slice/x.service"), wildcards by fnmatch */
+	const char *unit;   /* "nginx.service", "worker@*.service"; no suffix means .service */
 	const char *service;
-	const char *container;	/* id, unique id prefix, or name */
-	const char *interface;	/* exact name */
+	const char *container; /* id, unique id prefix, or name */
+	const char *interface; /* exact name */
 	struct brunt_pick pick;
-	int resolve;		/* enum brunt_resolve */
+	int resolve; /* enum brunt_resolve */
 };
 
 /* The table that reads a target; it is an element of the plan's "targets" map. */
@@ -63,59 +63,59 @@ extern const struct brunt_table brunt_target_table;
 
 /* A process that cannot be confused with a later one of the same pid. */
 struct brunt_process {
-	pid_t pid;		/* in brunt's own PID namespace */
-	uint64_t start;		/* field 22 of /proc/PID/stat, clock ticks since boot */
-	int pidfd;		/* -1 when not opened */
-	char name[16];		/* comm */
+	pid_t pid;	/* in brunt's own PID namespace */
+	uint64_t start; /* field 22 of /proc/PID/stat, clock ticks since boot */
+	int pidfd;	/* -1 when not opened */
+	char name[16];	/* comm */
 };
 
 /* One thing selected. */
 struct brunt_item {
 	enum brunt_target_kind kind;
-	char name[128];		/* for a person: "worker pid 812", "nginx.service", "eth0" */
-	bool picked;		/* chosen by pick: only these are hit */
-	struct brunt_process process;	/* BRUNT_TARGET_PROCESS */
-	char cgroup[512];	/* path below the cgroup v2 mount, of the cgroup (or of the process); "" when unknown */
-	uint64_t cgroup_id;	/* inode of that directory; 0 when unknown */
-	unsigned interface_index;	/* BRUNT_TARGET_INTERFACE */
+	char name[128];		      /* for a person: "worker pid 812", "nginx.service", "eth0" */
+	bool picked;		      /* chosen by pick: only these are hit */
+	struct brunt_process process; /* BRUNT_TARGET_PROCESS */
+	char cgroup[512];   /* path below the cgroup v2 mount, of the cgroup (or of the process); "" when unknown */
+	uint64_t cgroup_id; /* inode of that directory; 0 when unknown */
+	unsigned interface_index; /* BRUNT_TARGET_INTERFACE */
 };
 
 /* The outcome of resolving; freed by brunt_victims_free. */
 struct brunt_victims {
-	struct brunt_item *items;	/* everything that matched; picked ones are flagged */
+	struct brunt_item *items; /* everything that matched; picked ones are flagged */
 	size_t matched;
 	size_t picked;
-	double share;			/* picked / matched */
-	struct brunt_process *processes;	/* of the picked items, when asked for; pidfds open */
+	double share;			 /* picked / matched */
+	struct brunt_process *processes; /* of the picked items, when asked for; pidfds open */
 	size_t process_count;
 };
 
 /* What a fault needs of its target: bits, in struct brunt_injector.wants. */
 enum brunt_want {
-	BRUNT_WANT_PROCESSES = 1 << 0,	/* fill victims.processes */
-	BRUNT_WANT_CGROUP = 1 << 1,	/* every item must have a cgroup */
-	BRUNT_WANT_INTERFACE = 1 << 2,	/* interfaces are accepted */
+	BRUNT_WANT_PROCESSES = 1 << 0, /* fill victims.processes */
+	BRUNT_WANT_CGROUP = 1 << 1,    /* every item must have a cgroup */
+	BRUNT_WANT_INTERFACE = 1 << 2, /* interfaces are accepted */
 };
 
 /* A process of a service, as the launcher last told (shared memory; see role.h). */
 struct brunt_service_slot {
-	pid_t pid;	/* outer pid of the main process; 0 when not running */
+	pid_t pid; /* outer pid of the main process; 0 when not running */
 	uint64_t start;
-	uint64_t generation;	/* counts starts */
+	uint64_t generation; /* counts starts */
 };
 
 /* What resolving may consult. All pointers are borrowed; services may be NULL (nothing runs yet). */
 struct brunt_resolve_context {
-	uint64_t seed;		/* of the run: decides pick */
-	uint64_t round;		/* of this target: 0 at start, +1 each time it is resolved again */
-	const char *proc;	/* "/proc"; another folder in tests */
-	const char *cgroup_mount;	/* of cgroup v2; NULL when there is none */
-	const char *run_cgroup;	/* "/brunt.RUN": the services' cgroups are below it; NULL without */
-	const char *const *service_names;	/* by index; NULL-terminated; NULL without services */
-	const struct brunt_service_slot *services;	/* same order */
-	const pid_t *own;	/* brunt's own processes (all roles) */
+	uint64_t seed;				   /* of the run: decides pick */
+	uint64_t round;				   /* of this target: 0 at start, +1 each time it is resolved again */
+	const char *proc;			   /* "/proc"; another folder in tests */
+	const char *cgroup_mount;		   /* of cgroup v2; NULL when there is none */
+	const char *run_cgroup;			   /* "/brunt.RUN": the services' cgroups are below it; NULL without */
+	const char *const *service_names;	   /* by index; NULL-terminated; NULL without services */
+	const struct brunt_service_slot *services; /* same order */
+	const pid_t *own;			   /* brunt's own processes (all roles) */
 	size_t own_count;
-	const char *const *engine_sockets;	/* of container engines; NULL-terminated; NULL: docker's and podman's own */
+	const char *const *engine_sockets; /* of container engines; NULL-terminated; NULL: docker's and podman's own */
 };
 
 /*
@@ -136,8 +136,8 @@ int brunt_target_resolve(const struct brunt_target *target, unsigned wants, cons
 			 struct brunt_error *err);
 
 /* How many items match now, without picking or checking protection; for the `process` SLI and `alive`. -errno too. */
-int brunt_target_count(const struct brunt_target *target, const struct brunt_resolve_context *context,
-		       uint64_t *ret, struct brunt_error *err);
+int brunt_target_count(const struct brunt_target *target, const struct brunt_resolve_context *context, uint64_t *ret,
+		       struct brunt_error *err);
 
 /* Closes every pidfd. NULL is allowed. */
 void brunt_victims_free(struct brunt_victims *victims);

@@ -16,20 +16,20 @@ struct brunt_error;
 
 #define BRUNT_US UINT64_C(1000)
 #define BRUNT_MS UINT64_C(1000000)
-#define BRUNT_S UINT64_C(1000000000)
+#define BRUNT_S	 UINT64_C(1000000000)
 
 /* What a quantity measures; the base unit of each is in brackets. */
 enum brunt_dimension {
-	BRUNT_DIM_NONE,		/* a plain number */
-	BRUNT_DIM_TIME,		/* [ns]    ns us ms s m h d */
-	BRUNT_DIM_RATIO,	/* [0..1]  % */
-	BRUNT_DIM_SIZE,		/* [bytes] B kB MB GB TB KiB MiB GiB TiB */
-	BRUNT_DIM_RATE,		/* [bit/s] bit kbit mbit gbit */
+	BRUNT_DIM_NONE,	 /* a plain number */
+	BRUNT_DIM_TIME,	 /* [ns]    ns us ms s m h d */
+	BRUNT_DIM_RATIO, /* [0..1]  % */
+	BRUNT_DIM_SIZE,	 /* [bytes] B kB MB GB TB KiB MiB GiB TiB */
+	BRUNT_DIM_RATE,	 /* [bit/s] bit kbit mbit gbit */
 	_BRUNT_DIM_MAX
 };
 
 struct brunt_quantity {
-	double value;	/* in the dimension's base unit */
+	double value; /* in the dimension's base unit */
 	enum brunt_dimension dimension;
 };
 

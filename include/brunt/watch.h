@@ -17,14 +17,14 @@ struct brunt_plan;
 struct brunt_resolve_context;
 
 struct brunt_sample {
-	uint32_t sli;		/* index in the plan */
-	uint64_t at;		/* scheduled; lines: when the line came; CLOCK_BOOTTIME ns */
-	uint64_t done;		/* completed, or given up */
-	bool judged;		/* has a good/bad flag */
+	uint32_t sli;  /* index in the plan */
+	uint64_t at;   /* scheduled; lines: when the line came; CLOCK_BOOTTIME ns */
+	uint64_t done; /* completed, or given up */
+	bool judged;   /* has a good/bad flag */
 	bool good;
 	bool has_value;
-	double value;		/* base unit of the SLI's dimension; INFINITY: failed, where the value is a latency */
-	const char *why;	/* of a bad one, for the journal: "connection refused", "status 503"; may be NULL; borrowed */
+	double value;	 /* base unit of the SLI's dimension; INFINITY: failed, where the value is a latency */
+	const char *why; /* of a bad one, for the journal: "connection refused", "status 503"; may be NULL; borrowed */
 };
 
 struct brunt_watch_ops {

@@ -31,8 +31,16 @@ struct arguments {
 	bool dry_run;
 };
 
-enum { OPTION_RESULT = 256, OPTION_EXPECT, OPTION_VAR, OPTION_VAR_FILE, OPTION_OUTPUT, OPTION_COLOR, OPTION_PLAIN,
-       OPTION_SEED };
+enum {
+	OPTION_RESULT = 256,
+	OPTION_EXPECT,
+	OPTION_VAR,
+	OPTION_VAR_FILE,
+	OPTION_OUTPUT,
+	OPTION_COLOR,
+	OPTION_PLAIN,
+	OPTION_SEED
+};
 
 static const struct option options[] = {
 	{ "dry-run", no_argument, NULL, 'n' },
@@ -91,8 +99,7 @@ static int take_seed(struct arguments *args, const char *text)
 	errno = 0;
 	args->run.seed = strtoull(text, &rest, 10);
 	args->run.has_seed = true;
-	return errno || *rest || text[0] < '0' || text[0] > '9' ? bad(text, "a seed is a whole number") :
-								  0;
+	return errno || *rest || text[0] < '0' || text[0] > '9' ? bad(text, "a seed is a whole number") : 0;
 }
 
 /* 0, an exit status, or -1 for --help. */
@@ -159,7 +166,8 @@ static int parse(int argc, char **argv, struct arguments *args)
 			return r;
 	}
 	if (optind != argc - 1)
-		return bad(optind < argc ? argv[optind + 1] : "run", optind < argc ? "one plan at a time" : "needs a plan");
+		return bad(optind < argc ? argv[optind + 1] : "run",
+			   optind < argc ? "one plan at a time" : "needs a plan");
 	args->path = argv[optind];
 	args->run.colour = want_colour(colour);
 	args->run.live &= isatty(STDOUT_FILENO) != 0;

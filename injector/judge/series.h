@@ -5,10 +5,10 @@
 #include "brunt/judge.h"
 
 struct brunt_series {
-	struct brunt_sample *samples;	/* by at; equal ones in the order in which they were added */
+	struct brunt_sample *samples; /* by at; equal ones in the order in which they were added */
 	size_t count;
 	size_t capacity;
-	double *scratch;	/* capacity values, for statistics that reorder */
+	double *scratch; /* capacity values, for statistics that reorder */
 };
 
 /* The first sample scheduled at or after at; the count when there is none. */

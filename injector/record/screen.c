@@ -34,7 +34,7 @@ struct screen {
 	enum brunt_output output;
 	bool live, colour, terminal;
 	bool told; /* at least one event came */
-	bool raw; /* the terminal's settings were changed */
+	bool raw;  /* the terminal's settings were changed */
 	struct termios saved;
 	char *buf;
 	size_t size, used;

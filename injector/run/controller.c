@@ -19,12 +19,12 @@
 #include "run/controller.h"
 #include "run/steps.h"
 
-#define PREPARE_WITHIN (30 * BRUNT_S)
-#define UNDO_WITHIN (2 * BRUNT_S)	/* then the lease has ended it */
-#define LAUNCHER_WITHIN (1 * BRUNT_S)	/* to die, after SIGKILL */
-#define RECOVERER_WITHIN (5 * BRUNT_S)
-#define FINALLY_ON_SIGNAL_WITHIN (2 * BRUNT_S)	/* all of it: who sends a signal soon sends SIGKILL */
-#define FINALLY_AT_LEAST (200 * BRUNT_MS)	/* each, also then */
+#define PREPARE_WITHIN		 (30 * BRUNT_S)
+#define UNDO_WITHIN		 (2 * BRUNT_S) /* then the lease has ended it */
+#define LAUNCHER_WITHIN		 (1 * BRUNT_S) /* to die, after SIGKILL */
+#define RECOVERER_WITHIN	 (5 * BRUNT_S)
+#define FINALLY_ON_SIGNAL_WITHIN (2 * BRUNT_S)	  /* all of it: who sends a signal soon sends SIGKILL */
+#define FINALLY_AT_LEAST	 (200 * BRUNT_MS) /* each, also then */
 
 void controller_turn(struct controller *ctl, uint64_t until)
 {
@@ -202,7 +202,7 @@ static void services_up(struct controller *ctl)
 	controller_phase(ctl, "services");
 	while (again && !ctl->stop) {
 		again = false;
-		BRUNT_FOREACH(struct brunt_service, service, ctl->plan->services) {
+		BRUNT_FOREACH (struct brunt_service, service, ctl->plan->services) {
 			struct brunt_error err = { 0 };
 			int r;
 
@@ -221,7 +221,7 @@ static void resolve_services(struct controller *ctl)
 {
 	uint32_t index = 0;
 
-	BRUNT_FOREACH(struct brunt_target, target, ctl->plan->targets) {
+	BRUNT_FOREACH (struct brunt_target, target, ctl->plan->targets) {
 		bool of_service = target->kind == BRUNT_TARGET_SERVICE ||
 				  (target->kind == BRUNT_TARGET_PROCESS && target->process->service);
 
@@ -235,7 +235,7 @@ static uint64_t longest_window(const struct brunt_list *conditions)
 {
 	uint64_t longest = 0;
 
-	BRUNT_FOREACH(struct brunt_condition, condition, *conditions) {
+	BRUNT_FOREACH (struct brunt_condition, condition, *conditions) {
 		uint64_t needs = condition->over + condition->lasting;
 
 		if (condition->resolved_sli)
@@ -254,7 +254,7 @@ static const struct brunt_condition *await(struct controller *ctl, const struct 
 
 	do {
 		missing = NULL;
-		BRUNT_FOREACH(struct brunt_condition, condition, *conditions)
+		BRUNT_FOREACH (struct brunt_condition, condition, *conditions)
 			if (controller_judge(ctl, condition, not_before, &ctl->conditions[condition->index]) !=
 				    BRUNT_HOLDS &&
 			    !missing)
@@ -344,7 +344,7 @@ static void finally(struct controller *ctl)
 	if (!ctl->plan->finally.count || !ctl->method_begun)
 		return;
 	controller_phase(ctl, "finally");
-	BRUNT_FOREACH(struct brunt_finally, step, ctl->plan->finally) {
+	BRUNT_FOREACH (struct brunt_finally, step, ctl->plan->finally) {
 		struct command_run *command;
 		char name[64];
 		uint64_t begun = brunt_now();
@@ -377,9 +377,9 @@ static void finally(struct controller *ctl)
 					   command->ended && !command->code ? command->status : -1);
 
 		if (fields && (cancelled || command->code))
-			(void)json_object_set_new(fields, "why",
-						  json_string(cancelled ? "it did not end within its timeout" :
-									  command->text));
+			(void)json_object_set_new(
+				fields, "why",
+				json_string(cancelled ? "it did not end within its timeout" : command->text));
 		controller_emit_fields(ctl, "finally", 0, fields);
 		controller_command_free(ctl, command);
 	}
@@ -390,10 +390,11 @@ static void after(struct controller *ctl)
 {
 	uint64_t limit = 0;
 
-	if (!ctl->plan->steady_state.count || !ctl->first_applied || (ctl->stop > STOP_METHOD && ctl->stop != STOP_GUARDRAIL))
+	if (!ctl->plan->steady_state.count || !ctl->first_applied ||
+	    (ctl->stop > STOP_METHOD && ctl->stop != STOP_GUARDRAIL))
 		return;
 	controller_phase(ctl, "after");
-	BRUNT_FOREACH(struct brunt_condition, condition, ctl->plan->steady_state) {
+	BRUNT_FOREACH (struct brunt_condition, condition, ctl->plan->steady_state) {
 		ctl->conditions[condition->index] = (struct brunt_condition_state){ 0 };
 		if (condition->after_within > limit)
 			limit = condition->after_within;

@@ -28,12 +28,12 @@
 /* Why the run does not go its normal way. The weightier of two wins; what was first is kept among equals. */
 enum stop_cause {
 	STOP_NONE,
-	STOP_METHOD,	/* an expectation, a judged command failed: the rest of the method is left out */
+	STOP_METHOD, /* an expectation, a judged command failed: the rest of the method is left out */
 	STOP_SIGNAL,
 	STOP_GUARDRAIL,
 	STOP_LEASE,
 	STOP_ERROR,
-	STOP_UNSTEADY,	/* before the first apply only */
+	STOP_UNSTEADY, /* before the first apply only */
 	STOP_UNABLE,
 	STOP_REFUSED,
 };
@@ -43,39 +43,39 @@ enum step_state { STEP_IDLE, STEP_ASKED, STEP_RUNNING, STEP_ENDING, STEP_ENDED }
 struct step_run {
 	enum step_state state;
 	uint64_t started;
-	uint64_t cause;		/* when it took effect: applied, or ended */
-	uint64_t deadline;	/* of its present state; 0: none */
-	uint64_t sequence;	/* of the verb that it waits for */
-	uint64_t next;		/* next repetition of an instant fault, next poll of a target */
-	uint64_t times;		/* applied so often */
-	uint64_t hit;		/* what its counters said last */
-	bool applied;		/* the holder armed it at least once */
-	bool held;		/* in effect now */
-	bool failed;		/* its end stops the method */
+	uint64_t cause;	   /* when it took effect: applied, or ended */
+	uint64_t deadline; /* of its present state; 0: none */
+	uint64_t sequence; /* of the verb that it waits for */
+	uint64_t next;	   /* next repetition of an instant fault, next poll of a target */
+	uint64_t times;	   /* applied so often */
+	uint64_t hit;	   /* what its counters said last */
+	bool applied;	   /* the holder armed it at least once */
+	bool held;	   /* in effect now */
+	bool failed;	   /* its end stops the method */
 	const char *outcome;
 	struct brunt_condition_state condition;
 };
 
 struct service_run {
-	bool up;		/* started and not ended */
+	bool up; /* started and not ended */
 	bool ready;
 	bool failed;
-	bool asked;		/* for readiness, since its start */
-	bool stopping;		/* its end is expected */
+	bool asked;    /* for readiness, since its start */
+	bool stopping; /* its end is expected */
 	uint64_t started;
-	uint64_t line_bytes;	/* of output kept so far */
+	uint64_t line_bytes; /* of output kept so far */
 	uint64_t lines_dropped;
 	char last_line[160];
 	struct output *output;
 };
 
-struct command_run {		/* a command that the launcher runs for us: step, finally, SLI */
+struct command_run { /* a command that the launcher runs for us: step, finally, SLI */
 	uint64_t sequence;
 	uint32_t verb;
 	uint32_t index;
 	bool ended;
 	int status;
-	char text[256];		/* FAILED: why */
+	char text[256]; /* FAILED: why */
 	int code;
 	struct output *output;
 	struct command_run *next;
@@ -87,7 +87,7 @@ struct controller {
 	const struct brunt_run_setup *setup;
 	struct brunt_shared *shared;
 	sd_event *loop;
-	int holder, launcher, recoverer, keys;	/* sockets and pipe; -1 when not there (any more) */
+	int holder, launcher, recoverer, keys; /* sockets and pipe; -1 when not there (any more) */
 	pid_t launcher_pid;
 	const char *journal_path;
 	struct brunt_sink *journal, *screen;
@@ -95,28 +95,28 @@ struct controller {
 	struct brunt_watch *watch;
 	struct brunt_resolve_context resolve;
 
-	struct brunt_series **series;			/* by SLI */
-	struct brunt_condition_state *conditions;	/* by condition */
-	struct brunt_condition_state *during;		/* by condition: steady state while faults are held */
-	uint64_t *alive;				/* by condition: newest count of its target */
+	struct brunt_series **series;		  /* by SLI */
+	struct brunt_condition_state *conditions; /* by condition */
+	struct brunt_condition_state *during;	  /* by condition: steady state while faults are held */
+	uint64_t *alive;			  /* by condition: newest count of its target */
 	bool *alive_known;
-	struct step_run *steps;				/* by step */
-	struct service_run *services;			/* by service */
+	struct step_run *steps;	      /* by step */
+	struct service_run *services; /* by service */
 	struct command_run *commands;
-	json_t **items;					/* by target: items told, until RESOLVED */
+	json_t **items; /* by target: items told, until RESOLVED */
 
 	uint64_t sequence;
 	const char *phase;
 	uint64_t watch_started;
-	uint64_t first_applied;		/* 0: nothing was injected */
-	uint64_t reverted;		/* when the last fault was read back as gone; 0: not yet */
+	uint64_t first_applied; /* 0: nothing was injected */
+	uint64_t reverted;	/* when the last fault was read back as gone; 0: not yet */
 	uint64_t revert_asked;
-	uint64_t breach_sample;		/* scheduled time of the sample that broke a guardrail */
-	unsigned held;			/* faults in effect */
+	uint64_t breach_sample; /* scheduled time of the sample that broke a guardrail */
+	unsigned held;		/* faults in effect */
 	uint64_t renewed;
 
 	bool prepared, reverted_all, holder_ended, launcher_ended;
-	bool guarding;			/* guardrails are watched */
+	bool guarding; /* guardrails are watched */
 	bool method_begun;
 	bool residue;
 	bool journal_lost;
@@ -127,7 +127,7 @@ struct controller {
 	int signal;
 	unsigned signals;
 	char why[256];
-	char answer;			/* key pressed: y, n, q */
+	char answer; /* key pressed: y, n, q */
 };
 
 /* ---- events.c: telling ---- */
@@ -153,7 +153,8 @@ void controller_revert_all(struct controller *ctl);
 /* ---- services.c: the launcher ---- */
 
 int controller_launching_start(struct controller *ctl, struct brunt_error *err);
-int controller_launch(struct controller *ctl, enum brunt_launch_verb_kind kind, uint32_t index, struct command_run **ret);
+int controller_launch(struct controller *ctl, enum brunt_launch_verb_kind kind, uint32_t index,
+		      struct command_run **ret);
 void controller_launch_cancel(struct controller *ctl, struct command_run *command);
 void controller_command_free(struct controller *ctl, struct command_run *command);
 /* Begins to start a service; whether it is ready says controller_service_look. */

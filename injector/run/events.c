@@ -27,8 +27,8 @@ static bool important(const char *name)
 /* Words of the catalogue, which no value of a variable comes into: readers of the journal depend on them. */
 static bool is_word(const char *key)
 {
-	static const char *const keys[] = { "event", "kind", "outcome", "truth", "phase", "verdict", "cause", "reason",
-					    "of", "dimension", "role", "undo", "fault", "noun" };
+	static const char *const keys[] = { "event",  "kind", "outcome",   "truth", "phase", "verdict", "cause",
+					    "reason", "of",   "dimension", "role",  "undo",  "fault",	"noun" };
 
 	for (size_t i = 0; i < BRUNT_COUNT(keys); i++)
 		if (!strcmp(key, keys[i]))
@@ -56,13 +56,13 @@ void controller_redact(const struct controller *ctl, json_t *value)
 
 	if (!ctl->plan->secrets)
 		return;
-	json_array_foreach(value, index, child) {
+	json_array_foreach (value, index, child) {
 		if (json_is_string(child))
 			(void)json_array_set_new(value, index, redacted(ctl, child));
 		else
 			controller_redact(ctl, child);
 	}
-	json_object_foreach_safe(value, next, key, child) {
+	json_object_foreach_safe (value, next, key, child) {
 		if (!json_is_string(child))
 			controller_redact(ctl, child);
 		else if (!is_word(key))
@@ -185,8 +185,8 @@ static bool has_value(const struct brunt_sli *sli)
 static json_t *tell_sli(const struct brunt_sli *sli)
 {
 	static const char *const kinds[] = {
-		[BRUNT_SLI_HTTP] = "http",	   [BRUNT_SLI_TCP] = "tcp",	    [BRUNT_SLI_COMMAND] = "command",
-		[BRUNT_SLI_LINES] = "lines",	   [BRUNT_SLI_PROCESS] = "process",
+		[BRUNT_SLI_HTTP] = "http",   [BRUNT_SLI_TCP] = "tcp",	      [BRUNT_SLI_COMMAND] = "command",
+		[BRUNT_SLI_LINES] = "lines", [BRUNT_SLI_PROCESS] = "process",
 	};
 
 	return json_pack("{s:i, s:s, s:s, s:s, s:b, s:I}", "index", (int)sli->index, "name", sli->name, "kind",
@@ -197,7 +197,7 @@ static json_t *tell_sli(const struct brunt_sli *sli)
 static json_t *tell_condition(const struct brunt_condition *condition)
 {
 	static const char *const kinds[] = {
-		[BRUNT_CONDITION_START_IF] = "start_if", [BRUNT_CONDITION_STEADY] = "steady",
+		[BRUNT_CONDITION_START_IF] = "start_if",   [BRUNT_CONDITION_STEADY] = "steady",
 		[BRUNT_CONDITION_GUARDRAIL] = "guardrail", [BRUNT_CONDITION_WAIT] = "wait",
 		[BRUNT_CONDITION_EXPECT] = "expect",
 	};
@@ -233,21 +233,21 @@ void controller_emit_start(struct controller *ctl)
 	(void)uname(&kernel);
 	for (uint32_t i = 0; i < plan->step_count; i++)
 		(void)json_array_append_new(steps, tell_step(plan->steps[i]));
-	BRUNT_FOREACH(struct brunt_sli, sli, plan->slis)
+	BRUNT_FOREACH (struct brunt_sli, sli, plan->slis)
 		(void)json_array_append_new(slis, tell_sli(sli));
 	for (uint32_t i = 0; i < plan->condition_count; i++)
 		(void)json_array_append_new(conditions, tell_condition(plan->conditions[i]));
-	BRUNT_FOREACH(struct brunt_service, service, plan->services)
+	BRUNT_FOREACH (struct brunt_service, service, plan->services)
 		(void)json_array_append_new(services, json_pack("{s:i, s:s}", "index", index++, "name", service->name));
 	index = 0;
-	BRUNT_FOREACH(struct brunt_target, target, plan->targets)
+	BRUNT_FOREACH (struct brunt_target, target, plan->targets)
 		(void)json_array_append_new(targets, json_pack("{s:i, s:s}", "index", index++, "name", target->name));
 
-	json_t *fields = json_pack("{s:i, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:I}", "schema",
-				   BRUNT_JOURNAL_SCHEMA, "run", ctl->shared->run, "plan", plan->name, "plan_path",
-				   plan->path, "seed", (json_int_t)ctl->setup->seed, "pid", (int)getpid(), "brunt",
-				   BRUNT_VERSION, "kernel", kernel.release, "user", ctl->setup->identity.name,
-				   "lease_ns", (json_int_t)plan->lease);
+	json_t *fields =
+		json_pack("{s:i, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:I}", "schema", BRUNT_JOURNAL_SCHEMA, "run",
+			  ctl->shared->run, "plan", plan->name, "plan_path", plan->path, "seed",
+			  (json_int_t)ctl->setup->seed, "pid", (int)getpid(), "brunt", BRUNT_VERSION, "kernel",
+			  kernel.release, "user", ctl->setup->identity.name, "lease_ns", (json_int_t)plan->lease);
 
 	if (fields) {
 		set(fields, "journal", json_string(ctl->journal_path));
@@ -277,7 +277,8 @@ void controller_tell_output(struct controller *ctl, const char *name, const stru
 		brunt_plan_redact_cut(ctl->plan, text);
 	else
 		brunt_plan_redact(ctl->plan, text);
-	for (char *line = strtok_r(text, "\n", &save); line && lines < 200; line = strtok_r(NULL, "\n", &save), lines++) {
+	for (char *line = strtok_r(text, "\n", &save); line && lines < 200;
+	     line = strtok_r(NULL, "\n", &save), lines++) {
 		controller_emit(ctl, "step.output", 0, "{s:s, s:s}", "step", name, "line", brunt_text_clean(line));
 	}
 }

@@ -72,9 +72,9 @@ static void on_hits(struct controller *ctl, const struct brunt_report *report)
 
 	ctl->steps[report->index].hit = hits->hit;
 
-	json_t *fields = json_pack("{s:s, s:I, s:I, s:I}", "step", ctl->plan->steps[report->index]->name, "seen",
-				   (json_int_t)hits->seen, "matched", (json_int_t)hits->matched, "hit",
-				   (json_int_t)hits->hit);
+	json_t *fields =
+		json_pack("{s:s, s:I, s:I, s:I}", "step", ctl->plan->steps[report->index]->name, "seen",
+			  (json_int_t)hits->seen, "matched", (json_int_t)hits->matched, "hit", (json_int_t)hits->hit);
 
 	if (fields && hits->near_miss[0])
 		(void)json_object_set_new(fields, "near_miss", json_string(hits->near_miss));
@@ -157,8 +157,9 @@ static void on_report(struct controller *ctl, const struct brunt_report *report)
 		on_lost(ctl, report);
 		break;
 	case BRUNT_REPORT_LAPSED:
-		controller_stop(ctl, STOP_LEASE, "the lease ran out: the controller was stopped or starved for longer "
-						 "than the lease; everything was reverted");
+		controller_stop(ctl, STOP_LEASE,
+				"the lease ran out: the controller was stopped or starved for longer "
+				"than the lease; everything was reverted");
 		break;
 	case BRUNT_REPORT_ENDED:
 		ctl->holder_ended = true;

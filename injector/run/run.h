@@ -14,12 +14,12 @@ struct brunt_error;
 
 struct brunt_run_options {
 	enum brunt_output output;
-	bool live;		/* draw on the terminal, when there is one */
+	bool live; /* draw on the terminal, when there is one */
 	bool colour;
-	bool attended;		/* somebody is there to answer `approve` */
+	bool attended; /* somebody is there to answer `approve` */
 	bool has_seed;
-	uint64_t seed;		/* overrides the plan's */
-	const char *result;	/* --result FILE, or NULL */
+	uint64_t seed;	    /* overrides the plan's */
+	const char *result; /* --result FILE, or NULL */
 };
 
 /*

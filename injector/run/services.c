@@ -18,8 +18,8 @@
 #include "brunt/memory.h"
 #include "run/controller.h"
 
-#define LINE_MAX_BYTES 4096
-#define OUTPUT_KEPT_BYTES (256 * 1024) /* of a service's output, in the journal */
+#define LINE_MAX_BYTES	   4096
+#define OUTPUT_KEPT_BYTES  (256 * 1024) /* of a service's output, in the journal */
 #define COMMAND_KEPT_BYTES (64 * 1024)
 
 /* The read end of one process's output. */
@@ -28,11 +28,11 @@ struct output {
 	sd_event_source *source;
 	int fd;
 	bool is_service;
-	uint32_t index;		/* of the service */
+	uint32_t index; /* of the service */
 	struct command_run *command;
 	char line[LINE_MAX_BYTES];
 	size_t size;
-	char *kept;		/* a command's output */
+	char *kept; /* a command's output */
 	size_t kept_size;
 	struct output *next;
 };
@@ -257,14 +257,16 @@ static void on_service(struct controller *ctl, const struct brunt_launch_report 
 			service->output->is_service = true;
 			service->output->index = report->index;
 		}
-		controller_emit(ctl, "service.start", report->at, "{s:s, s:i}", "service", name, "pid", (int)report->pid);
+		controller_emit(ctl, "service.start", report->at, "{s:s, s:i}", "service", name, "pid",
+				(int)report->pid);
 		ask_ready(ctl, report->index);
 		return;
 	case BRUNT_LAUNCH_FAILED:
 		service->failed = true;
 		cut_text(service->last_line, sizeof(service->last_line), report->text);
 		/* It ran, ended, and cannot be started again. */
-		if (service->ready && !service->stopping && !ctl->first_applied && !service_at(ctl, report->index)->may_exit)
+		if (service->ready && !service->stopping && !ctl->first_applied &&
+		    !service_at(ctl, report->index)->may_exit)
 			controller_stop(ctl, STOP_ERROR, "service '%s' could not be started again: %.120s", name,
 					service->last_line);
 		return;
@@ -274,16 +276,16 @@ static void on_service(struct controller *ctl, const struct brunt_launch_report 
 		/* A service that a fault killed, or that may exit, is no failure; the SLIs judge what it means. */
 		expected = service->stopping || service_at(ctl, report->index)->may_exit || report->restarting ||
 			   ctl->first_applied;
-		controller_emit(ctl, "service.end", report->at, "{s:s, s:i, s:i, s:b, s:b, s:s}", "service", name, "pid",
-				(int)report->pid, "status", report->status, "expected", expected, "restarting",
+		controller_emit(ctl, "service.end", report->at, "{s:s, s:i, s:i, s:b, s:b, s:s}", "service", name,
+				"pid", (int)report->pid, "status", report->status, "expected", expected, "restarting",
 				report->restarting, "last_line", service->last_line);
 		if (!service->ready)
 			service->failed = !report->restarting;
 		else if (!expected)
 			controller_stop(ctl, STOP_ERROR, "service '%s' ended by itself (%s %d): %.100s", name,
 					WIFSIGNALED(report->status) ? "signal" : "status",
-					WIFSIGNALED(report->status) ? WTERMSIG(report->status) :
-								      WEXITSTATUS(report->status),
+					WIFSIGNALED(report->status) ? WTERMSIG(report->status)
+								    : WEXITSTATUS(report->status),
 					service->last_line);
 		return;
 	case BRUNT_LAUNCH_ENDED:
@@ -402,7 +404,8 @@ static int send_verb(struct controller *ctl, enum brunt_launch_verb_kind kind, u
 	return send(ctl->launcher, &verb, sizeof(verb), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(verb) ? 0 : -errno;
 }
 
-int controller_launch(struct controller *ctl, enum brunt_launch_verb_kind kind, uint32_t index, struct command_run **ret)
+int controller_launch(struct controller *ctl, enum brunt_launch_verb_kind kind, uint32_t index,
+		      struct command_run **ret)
 {
 	uint64_t sequence = ++ctl->sequence;
 

@@ -15,8 +15,8 @@
 #include "run/steps.h"
 
 #define HOLDER_ANSWERS_WITHIN (10 * BRUNT_S)
-#define HITS_KNOWN_WITHIN (300 * BRUNT_MS)
-#define KILLED_WITHIN (10 * BRUNT_S)
+#define HITS_KNOWN_WITHIN     (300 * BRUNT_MS)
+#define KILLED_WITHIN	      (10 * BRUNT_S)
 
 static struct step_run *run_of(struct controller *ctl, const struct brunt_step *step)
 {
@@ -107,6 +107,9 @@ void controller_step_applied(struct controller *ctl, uint32_t index, const struc
 
 static const char *revert_reason(const struct controller *ctl, const struct step_run *run)
 {
+	/* The holder says LAPSED after it has reverted; the shared page says it before. */
+	if (__atomic_load_n(&ctl->shared->lapsed, __ATOMIC_ACQUIRE))
+		return "lapsed";
 	switch (ctl->stop) {
 	case STOP_SIGNAL:
 		return "signal";
@@ -136,8 +139,8 @@ void controller_step_reverted(struct controller *ctl, uint32_t index, const stru
 	run->held = false;
 	ctl->residue |= !clean;
 
-	json_t *fields = json_pack("{s:s, s:s, s:b, s:I}", "step", step->name, "reason", revert_reason(ctl, run), "clean",
-				   clean, "hit", (json_int_t)report->hits.hit);
+	json_t *fields = json_pack("{s:s, s:s, s:b, s:I}", "step", step->name, "reason", revert_reason(ctl, run),
+				   "clean", clean, "hit", (json_int_t)report->hits.hit);
 
 	if (fields && !clean)
 		(void)json_object_set_new(fields, "why", json_string(report->text));
@@ -258,8 +261,7 @@ static void tick_run(struct controller *ctl, const struct brunt_step *step, uint
 	} else if (command->status) {
 		(void)snprintf(why, sizeof(why), "%s %d",
 			       WIFSIGNALED(command->status) ? "killed by signal" : "exit status",
-			       WIFSIGNALED(command->status) ? WTERMSIG(command->status) :
-							      WEXITSTATUS(command->status));
+			       WIFSIGNALED(command->status) ? WTERMSIG(command->status) : WEXITSTATUS(command->status));
 		miss(ctl, step, "failed", why);
 	} else {
 		end(ctl, step, "done", NULL);
@@ -373,7 +375,7 @@ static void begin(struct controller *ctl, const struct brunt_step *step)
 		begin_approve(ctl, step);
 		break;
 	case BRUNT_STEP_PARALLEL:
-		BRUNT_FOREACH(struct brunt_step *, child, step->parallel)
+		BRUNT_FOREACH (struct brunt_step *, child, step->parallel)
 			if (!ctl->stop)
 				begin(ctl, *child);
 		break;
@@ -397,7 +399,7 @@ static void tick_parallel(struct controller *ctl, const struct brunt_step *step)
 {
 	bool all = true, failed = false;
 
-	BRUNT_FOREACH(struct brunt_step *, child, step->parallel) {
+	BRUNT_FOREACH (struct brunt_step *, child, step->parallel) {
 		all &= run_of(ctl, *child)->state == STEP_ENDED;
 		failed |= run_of(ctl, *child)->failed;
 	}
@@ -501,7 +503,7 @@ void controller_method(struct controller *ctl)
 {
 	const struct brunt_plan *plan = ctl->plan;
 
-	BRUNT_FOREACH(struct brunt_step, step, plan->method) {
+	BRUNT_FOREACH (struct brunt_step, step, plan->method) {
 		if (ctl->stop)
 			return;
 		begin(ctl, step);
@@ -512,8 +514,7 @@ void controller_method(struct controller *ctl)
 		const struct brunt_step *step = plan->steps[i];
 		bool ends = step->background && (step->has_hold || step->fault.injector->instant);
 
-		while (!ctl->stop && ends && ctl->steps[i].state != STEP_ENDED &&
-		       ctl->steps[i].state != STEP_IDLE) {
+		while (!ctl->stop && ends && ctl->steps[i].state != STEP_ENDED && ctl->steps[i].state != STEP_IDLE) {
 			controller_turn(ctl, controller_steps_tick(ctl));
 			check_duration(ctl);
 		}

@@ -60,7 +60,7 @@ void controller_judge_during(struct controller *ctl, uint64_t now)
 	(void)now;
 	if (!ctl->first_applied || ctl->reverted)
 		return;
-	BRUNT_FOREACH(struct brunt_condition, condition, ctl->plan->steady_state)
+	BRUNT_FOREACH (struct brunt_condition, condition, ctl->plan->steady_state)
 		(void)controller_judge(ctl, condition, ctl->first_applied, &ctl->during[condition->index]);
 }
 
@@ -94,7 +94,7 @@ static void guard(struct controller *ctl)
 {
 	if (!ctl->guarding || ctl->stop > STOP_METHOD)
 		return;
-	BRUNT_FOREACH(struct brunt_condition, condition, ctl->plan->guardrails) {
+	BRUNT_FOREACH (struct brunt_condition, condition, ctl->plan->guardrails) {
 		struct brunt_condition_state *state = &ctl->conditions[condition->index];
 
 		if (controller_judge(ctl, condition, ctl->watch_started, state) == BRUNT_BROKEN) {

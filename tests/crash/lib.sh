@@ -37,6 +37,8 @@ fault_json() {
 }
 
 victim_start() {
+	# For the plans' services, too: a clone in /root is closed to the user that they run as.
+	install -m 644 "$TESTS/crash/victim.py" "$WORK/victim.py"
 	python3 "$TESTS/crash/victim.py" serve $PORT &
 	server=$!
 	python3 "$TESTS/crash/victim.py" ask $PORT "$WORK/log" "$WORK/victim.pid" &

@@ -13,7 +13,7 @@ cat >"$WORK/random.json" <<END
 { "schema": 1, "name": "random",
   "targets": { "victim": { "process": { "pid_file": "$WORK/victim.pid" } }, "web": { "service": "web" } },
   "services": {
-    "web": { "run": ["python3", "$TESTS/crash/victim.py", "serve", "8091"], "ready": { "tcp": "127.0.0.1:8091" }, "restart": "50ms" },
+    "web": { "run": ["python3", "$WORK/victim.py", "serve", "8091"], "ready": { "tcp": "127.0.0.1:8091" }, "restart": "50ms" },
     "idle": { "run": ["sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000"], "may_exit": true } },
   "slis": { "tcp": { "tcp": { "connect": "127.0.0.1:8091" }, "every": "20ms" },
             "command": { "command": { "run": ["true"] }, "every": "100ms" } },

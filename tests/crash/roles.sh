@@ -11,7 +11,7 @@ victim_start
 cat >"$WORK/roles.json" <<END
 { "schema": 1, "name": "roles",
   "targets": { "victim": { "process": { "pid_file": "$WORK/victim.pid" } } },
-  "services": { "web": { "run": ["python3", "$TESTS/crash/victim.py", "serve", "8091"], "ready": { "tcp": "127.0.0.1:8091" }, "may_exit": true } },
+  "services": { "web": { "run": ["python3", "$WORK/victim.py", "serve", "8091"], "ready": { "tcp": "127.0.0.1:8091" }, "may_exit": true } },
   "slis": { "tcp": { "tcp": { "connect": "127.0.0.1:8091" }, "every": "20ms" },
             "command": { "command": { "run": ["true"] }, "every": "100ms" } },
   "method": [

@@ -82,6 +82,8 @@ sandbox_end() {
 		done
 		sleep "0.$round"
 	done
+	# Those of runs that were just killed with their recoverer, too: their ledgers go with the sandbox.
+	find "$WORK" -name '*.jsonl' | sed 's#.*-\([0-9a-f]*\)\.jsonl$#/brunt.\1#' >>"$WORK/cgroups"
 	mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
 	if [ -n "$mount" ] && [ -s "$WORK/cgroups" ]; then
 		while read -r dir; do

@@ -459,7 +459,10 @@ int __wrap_brunt_interface_is_unique(const char *proc, unsigned index, const cha
 static void before_linux_6_6_an_interface_that_cannot_be_told_apart_is_refused(void **unused)
 {
 	struct brunt_item item = {
-		.kind = BRUNT_TARGET_INTERFACE, .name = "lo", .picked = true, .interface_index = if_nametoindex("lo"),
+		.kind = BRUNT_TARGET_INTERFACE,
+		.name = "lo",
+		.picked = true,
+		.interface_index = if_nametoindex("lo"),
 	};
 	struct brunt_victims victims = { .items = &item, .matched = 1, .picked = 1, .share = 1 };
 	struct drop_params params;
