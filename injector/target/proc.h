@@ -54,4 +54,3 @@ int brunt_proc_scan(int dir, int (*visit)(void *user, pid_t pid), void *user);
 
 /* The base name in argv[0], where text are PID/cmdline's bytes; a title ("nginx: worker process") stays whole. */
 const char *brunt_proc_argv0(const char *text);
-
