@@ -11,7 +11,7 @@
 
 struct brunt_error {
 	int code;      /* positive errno of the failure; 0 while there was none */
-	char msg[256]; /* one phrase, always terminated, cut when too long */
+	char msg[256]; /* one phrase, always terminated, valid UTF-8, cut when too long */
 };
 
 /*

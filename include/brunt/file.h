@@ -19,8 +19,8 @@ int brunt_folder_enter(int dir, const char *name, const char *path, struct brunt
 int brunt_folder_open(const char *path, struct brunt_error *err);
 
 /*
- * Replaces a file's content in one step: a temporary file beside it, synced, renamed over it. In a folder of a user
- * the file that root makes is that user's. -EINVAL when what is there is no regular file; 0 or -errno; then the old
+ * Replaces a file's content by text, and a newline if it ends in none, in one step: a temporary file beside it,
+ * synced, renamed over it. In a folder of a user the file that root makes is that user's. -EINVAL when what is there is no regular file; 0 or -errno; then the old
  * file, if any, is as it was.
  */
 int brunt_file_replace(const char *path, const char *text, size_t size, struct brunt_error *err);

@@ -109,6 +109,7 @@ static int write_beside(int dir, const char *name, const char *text, size_t size
 {
 	char temporary[NAME_MAX + 1];
 	BRUNT_AUTO_CLOSE int fd = -1;
+	BRUNT_AUTO_CLOSE int folder = -1;
 	uint32_t random = 0;
 	int r;
 
@@ -120,10 +121,17 @@ static int write_beside(int dir, const char *name, const char *text, size_t size
 		return -errno;
 	give_away(fd, dir);
 	r = write_all(fd, text, size);
+	if (!r && (!size || text[size - 1] != '\n'))
+		r = write_all(fd, "\n", 1);
 	if (!r && (fchmod(fd, 0644) || fsync(fd) || renameat(dir, temporary, dir, name)))
 		r = -errno;
 	if (r)
 		(void)unlinkat(dir, temporary, 0);
+	else
+		folder = openat(dir, ".",
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* dir is O_PATH, which cannot be synced */
+	if (folder >= 0)
+		(void)fsync(folder);
 	return r;
 }
 

@@ -24,16 +24,30 @@ static size_t next_size(const char *p, bool *ret_hostile)
 	return size ? size : 1;
 }
 
-void brunt_text_clean(char *text)
+char *brunt_text_clean(char *text)
 {
-	while (*text) {
-		bool hostile;
-		size_t size = next_size(text, &hostile);
+	bool hostile;
+
+	for (char *at = text; *at;) {
+		size_t size = next_size(at, &hostile);
 
 		if (hostile)
-			memset(text, '?', size);
-		text += size;
+			memset(at, '?', size);
+		at += size;
 	}
+	return text;
+}
+
+char *brunt_text_mend(char *text)
+{
+	for (char *at = text; *at;) {
+		size_t size = brunt_utf8_size(at, strnlen(at, 4));
+
+		if (!size)
+			*at = '?';
+		at += size ? size : 1;
+	}
+	return text;
 }
 
 bool brunt_text_is_clean(const char *text)

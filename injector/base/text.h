@@ -13,8 +13,11 @@
 /* How many of text's first size bytes can be kept without cutting a UTF-8 sequence; never more than size. */
 size_t brunt_text_cut(const char *text, size_t size);
 
-/* Replaces control characters (C0, DEL, and C1 in UTF-8), and bytes that are no UTF-8, by '?', in place. */
-void brunt_text_clean(char *text);
+/* Replaces control characters (C0, DEL, and C1 in UTF-8), and bytes that are no UTF-8, by '?', in place. Returns text. */
+char *brunt_text_clean(char *text);
+
+/* The same for what is no UTF-8 alone, which JSON refuses: no secret is changed, so redaction may come later. */
+char *brunt_text_mend(char *text);
 
 /* Whether brunt_text_clean() would leave text as it is. */
 bool brunt_text_is_clean(const char *text);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/text.h"
 #include "brunt/clock.h"
 #include "brunt/memory.h"
 #include "run/controller.h"
@@ -59,6 +60,7 @@ void controller_stop(struct controller *ctl, enum stop_cause cause, const char *
 	va_start(args, format);
 	(void)vsnprintf(ctl->why, sizeof(ctl->why), format, args);
 	va_end(args);
+	(void)brunt_text_mend(ctl->why); /* it may be cut inside a character, and JSON takes whole ones only */
 	ctl->stop = cause;
 	if (cause == STOP_METHOD)
 		return;

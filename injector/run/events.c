@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/clock.h"
 #include "brunt/event.h"
 #include "brunt/memory.h"
@@ -130,6 +131,7 @@ void controller_note(struct controller *ctl, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	(void)brunt_text_mend(text);
 	controller_emit(ctl, "note", 0, "{s:s}", "text", text);
 }
 
@@ -277,9 +279,6 @@ void controller_tell_output(struct controller *ctl, const char *name, const stru
 		brunt_plan_redact(ctl->plan, text);
 	for (char *line = strtok_r(text, "\n", &save); line && lines < 200;
 	     line = strtok_r(NULL, "\n", &save), lines++) {
-		for (unsigned char *c = (unsigned char *)line; *c; c++)
-			if (*c < 0x20 || *c >= 0x7f)
-				*c = '?';
-		controller_emit(ctl, "step.output", 0, "{s:s, s:s}", "step", name, "line", line);
+		controller_emit(ctl, "step.output", 0, "{s:s, s:s}", "step", name, "line", brunt_text_clean(line));
 	}
 }

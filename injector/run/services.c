@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/clock.h"
 #include "brunt/memory.h"
 #include "run/controller.h"
@@ -52,25 +53,11 @@ static void output_free(struct output *output)
 	free(output);
 }
 
-/* Bytes from outside that are not UTF-8 or are control characters would spoil a journal line. */
-static void make_printable(char *text)
-{
-	json_t *valid = json_string(text);
-
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (*c < 0x20 || *c == 0x7f || (!valid && *c >= 0x80))
-			*c = '?';
-	json_decref(valid);
-}
-
 /* Never in the middle of a character: JSON takes whole ones only. */
 static void cut_text(char *to, size_t room, const char *text)
 {
-	size_t size = strlen(text);
+	size_t size = brunt_text_cut(text, room - 1);
 
-	if (size >= room)
-		for (size = room - 1; size && ((unsigned char)text[size] & 0xc0) == 0x80;)
-			size--;
 	memcpy(to, text, size);
 	to[size] = '\0';
 }
@@ -93,7 +80,7 @@ static void on_line(struct output *output)
 		brunt_plan_redact_cut(ctl->plan, output->line);
 	else
 		brunt_plan_redact(ctl->plan, output->line);
-	make_printable(output->line);
+	(void)brunt_text_clean(output->line); /* what is no UTF-8 would lose the event */
 	cut_text(service->last_line, sizeof(service->last_line), output->line);
 	if (service->line_bytes > OUTPUT_KEPT_BYTES) {
 		service->lines_dropped++;

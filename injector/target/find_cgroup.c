@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "brunt/error.h"
 #include "brunt/json.h"
 #include "brunt/memory.h"
@@ -58,7 +59,7 @@ static int add_items(struct brunt_finder *finder, struct brunt_paths *paths, boo
 		item->cgroup_id = brunt_cgroup_id(finder->cgroup_dir, path);
 		name = whole_path || !name ? path : name + 1;
 		snprintf(item->name, sizeof(item->name), "%.*s", (int)sizeof(item->name) - 1, name);
-		brunt_name_clean(item->name);
+		brunt_text_clean(item->name);
 	}
 	return 0;
 }

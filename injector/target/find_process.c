@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/capability.h"
 #include "brunt/error.h"
 #include "brunt/memory.h"
@@ -172,7 +173,7 @@ static int accept(struct search *search, pid_t pid, const struct brunt_proc_plac
 
 	if (brunt_proc_stat(finder->proc_dir, pid, &stat) || !brunt_proc_stat_alive(&stat))
 		return 0;
-	brunt_name_clean(stat.comm);
+	brunt_text_clean(stat.comm);
 	reason = finder->unprotected ? NULL : brunt_protect_reason(finder, pid, &stat, place);
 	if (reason) {
 		if (!finder->protected ++)

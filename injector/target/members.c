@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "brunt/json.h"
 #include "brunt/memory.h"
 #include "target/cgroup.h"
@@ -81,7 +82,7 @@ static int visit_name(void *user, pid_t pid)
 	comm[got - 1] = '\0';
 	if (!brunt_suggest(suggestion->name, candidate))
 		return 0;
-	snprintf(suggestion->buf, suggestion->size, "; '%s' runs", brunt_name_clean(comm));
+	snprintf(suggestion->buf, suggestion->size, "; '%s' runs", brunt_text_clean(comm));
 	return 1;
 }
 

@@ -192,38 +192,3 @@ const char *brunt_proc_argv0(const char *text)
 	slash = strrchr(text, '/');
 	return slash ? slash + 1 : text;
 }
-
-/* Bytes of the UTF-8 sequence at text, 0 when it is none. Overlong forms and surrogates are refused. */
-static size_t sequence(const unsigned char *text)
-{
-	size_t length = text[0] < 0x80			    ? 1
-			: text[0] >= 0xc2 && text[0] < 0xe0 ? 2
-			: text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-			: text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-							    : 0;
-
-	for (size_t i = 1; i < length; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return length;
-}
-
-char *brunt_name_clean(char *text)
-{
-	unsigned char *at = (unsigned char *)text;
-
-	while (*at) {
-		size_t length = sequence(at);
-
-		/* 0xc2 0x80..0x9f are control characters, too */
-		if (!length || *at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0)) {
-			*at++ = '?';
-			continue;
-		}
-		at += length;
-	}
-	return text;
-}

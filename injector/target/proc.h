@@ -54,6 +54,3 @@ int brunt_proc_scan(int dir, int (*visit)(void *user, pid_t pid), void *user);
 
 /* The base name in argv[0], where text are PID/cmdline's bytes; a title ("nginx: worker process") stays whole. */
 const char *brunt_proc_argv0(const char *text);
-
-/* Makes text fit for people and for JSON: control bytes and what is not UTF-8 become '?'. Returns text. */
-char *brunt_name_clean(char *text);

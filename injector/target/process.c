@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/error.h"
 #include "brunt/memory.h"
 #include "target/proc.h"
@@ -75,6 +76,6 @@ int brunt_process_identify(const char *proc, pid_t pid, bool open, struct brunt_
 	}
 	*ret = (struct brunt_process){ .pid = pid, .start = stat.start, .pidfd = BRUNT_TAKE_FD(pidfd) };
 	memcpy(ret->name, stat.comm, sizeof(ret->name));
-	brunt_name_clean(ret->name);
+	brunt_text_clean(ret->name);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "brunt/error.h"
 #include "brunt/memory.h"
 #include "target/cgroup.h"
@@ -176,7 +177,7 @@ static int check(struct gather *gather, pid_t pid)
 	reason = brunt_protect_reason(finder, pid, &stat, &place);
 	if (!reason)
 		return 0;
-	brunt_name_clean(stat.comm);
+	brunt_text_clean(stat.comm);
 	return brunt_fail(gather->err, EPERM, "%s '%s' holds a protected process: %s pid %d is %s",
 			  brunt_target_kind_name(gather->item->kind), gather->item->name, stat.comm, (int)pid, reason);
 }

@@ -49,6 +49,20 @@ static void a_long_phrase_is_cut_visibly_and_never_inside_a_character(void **sta
 	}
 }
 
+static void a_phrase_with_bytes_that_are_no_utf8_still_fits_into_json(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	(void)brunt_fail(&err, ENOENT, "no file '%s'", "a\xff\xc3\xa9\xed\xa0\x80");
+	assert_string_equal(err.msg, "no file 'a?\xc3\xa9?"
+				     "?"
+				     "?'");
+	(void)brunt_fail(&err, ENOENT, "it");
+	(void)brunt_wrap(&err, "step '%.2s'", "x\xc3\xa9");
+	assert_string_equal(err.msg, "step 'x?': it");
+}
+
 static void wrapping_puts_its_words_before_the_phrase(void **state)
 {
 	struct brunt_error err = { 0 };
@@ -109,6 +123,7 @@ int main(void)
 		cmocka_unit_test(a_failure_returns_the_negative_code_and_keeps_the_phrase),
 		cmocka_unit_test(a_failure_without_a_place_for_the_phrase_returns_the_code),
 		cmocka_unit_test(a_long_phrase_is_cut_visibly_and_never_inside_a_character),
+		cmocka_unit_test(a_phrase_with_bytes_that_are_no_utf8_still_fits_into_json),
 		cmocka_unit_test(wrapping_puts_its_words_before_the_phrase),
 		cmocka_unit_test(wrapping_what_never_failed_is_an_input_output_error),
 		cmocka_unit_test(the_old_phrase_may_be_an_argument_of_the_new_one),

@@ -17,6 +17,7 @@
 
 #include "brunt/error.h"
 #include "brunt/target.h"
+#include "base/text.h"
 #include "target/proc.h"
 
 static char proc[] = "/tmp/brunt-proc-XXXXXX";
@@ -174,7 +175,7 @@ static void what_is_printed_is_clean_text(void **state)
 	make((struct fake){ .pid = 500, .comm = "\x1b[2J\xe2\x82" });
 	assert_int_equal(brunt_process_identify(proc, 500, false, &process, NULL), 0);
 	assert_string_equal(process.name, "?[2J??");
-	assert_string_equal(brunt_name_clean(text), "?[31m?\xc3\xa9?"
+	assert_string_equal(brunt_text_clean(text), "?[31m?\xc3\xa9?"
 						    "?"
 						    "?"
 						    "?"
