@@ -76,8 +76,7 @@ static void drop_comments(json_t *value)
 			drop_comments(child);
 		return;
 	}
-	json_object_foreach_safe(value, next, key, child)
-	{
+	json_object_foreach_safe (value, next, key, child) {
 		if (strncmp(key, "//", 2) == 0)
 			json_object_del(value, key);
 		else

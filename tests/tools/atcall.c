@@ -235,7 +235,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[3], "count"))
 		fprintf(stderr, "%lu %lu\n", stops, calls);
 	if (done)
-		dprintf(3, "%ld %lld\n", number, when.tv_sec * 1000ll + when.tv_nsec / 1000000);
+		dprintf(3, "%ld %lld\n", number, when.tv_sec * 1000LL + when.tv_nsec / 1000000);
 	else
 		dprintf(3, "none\n");
 	return result;

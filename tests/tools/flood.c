@@ -349,7 +349,7 @@ static void round_of(struct way *ways, int count, const struct order *order)
 	for (int i = 0; i < count; i++)
 		turn[i] = i;
 	for (int i = count - 1; i > 0; i--) {
-		int j = rand() % (i + 1), swap = turn[i];
+		int j = (int)(random() % (i + 1)), swap = turn[i];
 
 		turn[i] = turn[j];
 		turn[j] = swap;

@@ -187,8 +187,7 @@ static void no_field_of_any_event_can_break_it_whatever_it_holds(void **state)
 		/* Samples are all alike. */
 		if (!strcmp(lab_text(event, "event"), "sample") && i > 30)
 			continue;
-		json_object_foreach_safe(event, next, key, old)
-		{
+		json_object_foreach_safe (event, next, key, old) {
 			for (int j = 0; values[j]; j++) {
 				json_t *changed = json_copy(event);
 				struct brunt_story *story;
