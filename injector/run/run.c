@@ -275,7 +275,7 @@ static int fork_roles(struct run *run, struct brunt_error *err)
 	r = await_ledger(run, &known, err);
 	if (!r && known)
 		r = make_run_dir(run, err);
-	/* Last, because it unshares: later children of ours would land in its PID namespace. */
+	/* Last: its cgroup and scratch folder may be made only now that the ledger knows them. */
 	if (!r && known && needs_launcher(run->plan)) {
 		r = brunt_launcher_fork(&run->setup, run->wires.launcher[1], &run->launcher, err);
 		shared->pid[BRUNT_ROLE_LAUNCHER] = r ? 0 : run->launcher;
