@@ -333,8 +333,10 @@ END
 begin secret --result "$WORK/secret.result"
 XDG_STATE_HOME=$WORK/state.json "$BRUNT" run --output=json "$WORK/secret.json" >"$WORK/secret.document" 2>&1 </dev/null &
 json=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do # every process list of the time, and no environment
-	cat /proc/[0-9]*/cmdline 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do # what a process list shows of these runs; other people's command lines prove nothing
+	for pid in $(sandbox_pids); do
+		cat "/proc/$pid/cmdline" 2>/dev/null
+	done
 	sleep 0.1
 done >"$WORK/secret.ps"
 wait "$json"
