@@ -52,6 +52,8 @@ struct brunt_leg {
 	char device_name[IF_NAMESIZE];
 	unsigned mtu; /* of the real device */
 	int tap;      /* TAP line: its queue, the detour's; else -1 */
+	int keep[4];  /* descriptors that the process at the other end of tap has to hold as long as packets wait */
+	size_t keep_count;
 	void *opaque; /* the back end's own */
 };
 
