@@ -216,7 +216,8 @@ static int begin(const int *keep, size_t count, struct brunt_error *err)
 	size_t header;
 	int r;
 
-	memcpy(kept + 2, keep, count * sizeof(*keep));
+	for (size_t i = 0; i < count; i++)
+		kept[2 + i] = keep[i];
 	r = brunt_role_enter(BRUNT_ROLE_LINE, NULL, 0, kept, 2 + count, err);
 	if (r)
 		return r;
