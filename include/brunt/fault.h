@@ -61,6 +61,7 @@ struct brunt_hits {
 	uint64_t seen;	     /* events that came by (packets, calls) */
 	uint64_t matched;    /* of those, the ones that the fault is about */
 	uint64_t hit;	     /* of those, the ones that were hurt */
+	uint64_t unwanted;   /* hurt that nobody asked for: a full queue, an undo in a hurry */
 	bool detached;	     /* something took our link away */
 	bool target_gone;    /* nothing is left to hit */
 	bool lapsed;	     /* the lease ran out */
@@ -119,6 +120,10 @@ struct brunt_injector {
 	void (*disarm)(void *state);			  /* NULL for events */
 	int (*verify)(void *state, struct brunt_error *err); /* NULL for events; -EBUSY: still in effect */
 	void (*detach)(void *state);			     /* NULL for events */
+	/* After detach: 0: nothing of it is left; -EAGAIN: packets that waited are on their way and what carries them
+	 * goes by itself soon; -EBUSY: it stays. Never blocks, allocates nothing. prepare may come before it is 0.
+	 * NULL: detach leaves nothing. */
+	int (*settled)(void *state, struct brunt_error *err);
 	/* After detach the state may go through prepare again (resolve each, follow, a second apply). */
 	void (*unload)(void *state); /* NULL is allowed as state */
 
