@@ -115,7 +115,16 @@ struct brunt_injector {
 
 	/* expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
 	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
-	void (*renew)(void *state, uint64_t expires);	  /* NULL: has no lease of its own */
+	void (*renew)(void *state, uint64_t expires); /* NULL: has no lease of its own */
+
+	/*
+	 * The parameters that are ramps (BRUNT_RAMP) have moved: puts in force what brunt_ramp_at(ramp, elapsed_ns) says.
+	 * elapsed_ns is CLOCK_BOOTTIME since the step was first armed, whether a pulse has the fault on or off. Called
+	 * only when a ramp of the plan moves: with 0 before the first arm, with the time so far before every further one,
+	 * and about every 100 ms while armed until all ramps stand still. Must not block, as renew. Non-zero: the fault is
+	 * reverted and reported as lost. NULL: its table has no ramps.
+	 */
+	int (*change)(void *state, uint64_t elapsed_ns, struct brunt_error *err);
 	int (*poll)(void *state, struct brunt_hits *ret); /* non-blocking; counts go on from load, over every prepare */
 	void (*disarm)(void *state);			  /* NULL for events */
 	int (*verify)(void *state, struct brunt_error *err); /* NULL for events; -EBUSY: still in effect */
