@@ -356,6 +356,7 @@ static int drop_attach(void *opaque, struct brunt_error *err)
 	switch (state->kind) {
 	case BRUNT_TARGET_INTERFACE:
 		state->control->scope = BRUNT_DROP_INTERFACE;
+		state->control->network = brunt_bpf_network(state->victims);
 		return attach_interfaces(state, err);
 	case BRUNT_TARGET_PROCESS:
 		state->control->scope = BRUNT_DROP_TAGGED;
