@@ -13,6 +13,7 @@
 
 #include "brunt/clock.h"
 #include "brunt/error.h"
+#include "brunt/ledger.h"
 #include "brunt/units.h"
 #include "hold/held.h"
 
@@ -75,7 +76,8 @@ static int pulse_on(struct brunt_held *held, struct held_slot *slot, uint64_t no
 	if (!r)
 		r = slot->injector->arm(slot->state, held->expires, err);
 	slot->at = brunt_now();
-	if (!r)
+	/* The ledger's last room is for marks; a child that is not in it is still the recoverer's to wait for. */
+	if (!r && (!held->ledger || brunt_ledger_has_room(held->ledger)))
 		r = held_record_child(held, slot);
 	if (r < 0)
 		return r;
