@@ -11,7 +11,8 @@
  *     ├─ recoverer   waits for the holder's end; finishes from the ledger when it died; writes --result
  *     │    └─ holder      owns lock, ledger, leases, every held object
  *     │         ├─ pauser     one per paused process: its tracer
- *     │         └─ resolver   one per fault with host names: looks them up
+ *     │         ├─ resolver   one per fault with host names: looks them up
+ *     │         └─ line       one per direction of an interface: delays packets where the kernel cannot
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
  */
@@ -32,6 +33,7 @@ enum brunt_role {
 	BRUNT_ROLE_HOLDER,
 	BRUNT_ROLE_PAUSER,
 	BRUNT_ROLE_RESOLVER,
+	BRUNT_ROLE_LINE,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,
@@ -67,6 +69,7 @@ enum brunt_descriptor_kind {
 	BRUNT_FD_STDIO = 1 << 7,     /* the user's stdin, stdout, stderr */
 	BRUNT_FD_PIPE = 1 << 8,	     /* output of services */
 	BRUNT_FD_NETWORK = 1 << 9,   /* INET sockets of SLIs */
+	BRUNT_FD_DEVICE = 1 << 10,   /* /dev/net/tun, network namespaces */
 };
 extern const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX];
 

@@ -75,6 +75,15 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.parent_death_kills = true,
 		.death = "names keep the addresses that they had",
 	},
+	[BRUNT_ROLE_LINE] = {
+		.name = "line",
+		.user = BRUNT_USER_ROOT,
+		.capabilities = CAP(IPC_LOCK),
+		.descriptors = "socket to the holder, its TAP device and what keeps that while packets wait",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_BPF | BRUNT_FD_DEVICE,
+		.locks_memory = true,
+		.death = "packets that waited in it are lost; the holder steers no more to it within the lease",
+	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
 		.user = BRUNT_USER_ROOT,
