@@ -61,6 +61,7 @@ struct brunt_hits {
 	uint64_t seen;	     /* events that came by (packets, calls) */
 	uint64_t matched;    /* of those, the ones that the fault is about */
 	uint64_t hit;	     /* of those, the ones that were hurt */
+	uint64_t unwanted;   /* hurt that nobody asked for: a full queue, an undo in a hurry */
 	bool detached;	     /* something took our link away */
 	bool target_gone;    /* nothing is left to hit */
 	bool lapsed;	     /* the lease ran out */
@@ -114,11 +115,24 @@ struct brunt_injector {
 
 	/* expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
 	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
-	void (*renew)(void *state, uint64_t expires);	  /* NULL: has no lease of its own */
+	void (*renew)(void *state, uint64_t expires); /* NULL: has no lease of its own */
+
+	/*
+	 * The parameters that are ramps (BRUNT_RAMP) have moved: puts in force what brunt_ramp_at(ramp, elapsed_ns) says.
+	 * elapsed_ns is CLOCK_BOOTTIME since the step was first armed, whether a pulse has the fault on or off. Called
+	 * only when a ramp of the plan moves: with 0 before the first arm, with the time so far before every further one,
+	 * and about every 100 ms while armed until all ramps stand still. Must not block, as renew. Non-zero: the fault is
+	 * reverted and reported as lost. NULL: its table has no ramps.
+	 */
+	int (*change)(void *state, uint64_t elapsed_ns, struct brunt_error *err);
 	int (*poll)(void *state, struct brunt_hits *ret); /* non-blocking; counts go on from load, over every prepare */
 	void (*disarm)(void *state);			  /* NULL for events */
 	int (*verify)(void *state, struct brunt_error *err); /* NULL for events; -EBUSY: still in effect */
 	void (*detach)(void *state);			     /* NULL for events */
+	/* After detach: 0: nothing of it is left; -EAGAIN: packets that waited are on their way and what carries them
+	 * goes by itself soon; -EBUSY: it stays. Never blocks, allocates nothing. prepare may come before it is 0.
+	 * NULL: detach leaves nothing. */
+	int (*settled)(void *state, struct brunt_error *err);
 	/* After detach the state may go through prepare again (resolve each, follow, a second apply). */
 	void (*unload)(void *state); /* NULL is allowed as state */
 

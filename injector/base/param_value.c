@@ -37,6 +37,10 @@ int brunt_param_fail_kind(const struct brunt_param_reader *in, const json_t *val
 {
 	const char *example = brunt_param_example(in->param);
 
+	if (example && in->param->shape == BRUNT_RAMPED)
+		return brunt_fail(in->err, EINVAL,
+				  "must be %s, such as %s, or a ramp { \"from\", \"to\", \"in\" }; not %s",
+				  brunt_param_noun(in->param), example, brunt_json_kind(value));
 	if (example)
 		return brunt_fail(in->err, EINVAL, "must be %s, such as %s; not %s", brunt_param_noun(in->param),
 				  example, brunt_json_kind(value));
@@ -166,6 +170,8 @@ static int read_quantity(const struct brunt_param_reader *in, json_t *value, enu
 		if (r < 0)
 			return r;
 	}
+	if (in->param->type == BRUNT_T_RATE)
+		quantity.value /= 8; /* units count bits, the row bytes */
 	r = check_range(in, quantity.value, brunt_text_quote(text, shown));
 	if (r < 0)
 		return r;
@@ -308,6 +314,8 @@ int brunt_param_read(const struct brunt_param *param, const struct brunt_scope *
 		return read_whole(&in, value, BRUNT_DIM_TIME, to);
 	case BRUNT_T_SIZE:
 		return read_whole(&in, value, BRUNT_DIM_SIZE, to);
+	case BRUNT_T_RATE:
+		return read_whole(&in, value, BRUNT_DIM_RATE, to);
 	case BRUNT_T_RATIO:
 		return read_ratio(&in, value, to);
 	case BRUNT_T_QUANTITY:

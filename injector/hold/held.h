@@ -47,6 +47,7 @@ struct held_slot {
 	bool recorded; /* an instant one: its intent is in the ledger already */
 	bool was_held; /* at least once: its last counters stay known */
 	bool lost;     /* told */
+	bool leaving;  /* detached, not settled yet */
 	uint64_t at;   /* armed, or read back as gone */
 	int code;      /* of the undo going on */
 	pid_t child;   /* recorded in the ledger, or 0 */
@@ -113,6 +114,8 @@ int held_undo(struct brunt_held *held, struct held_slot *slot, struct brunt_erro
 /* The same without a report that it is over: it goes on elsewhere. */
 int held_undo_quietly(struct brunt_held *held, struct held_slot *slot);
 void held_report_hits(struct brunt_held *held, struct held_slot *slot);
+/* Waits until what was detached is gone, at most until CLOCK_BOOTTIME until. 0 or -EBUSY; told as residue. */
+int held_settle(struct brunt_held *held, uint64_t until);
 /* Says, once, that it is not held any more although nobody undid it. */
 void held_tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why);
 /* Sends a report with the sequence of the verb that is being answered. */

@@ -105,7 +105,8 @@ static void settle(struct brunt_held *held, struct held_slot *slot)
 
 	slot->armed = false;
 	slot->touched = slot->code != 0;
-	if (held->ledger)
+	slot->leaving = slot->injector->settled != NULL;
+	if (held->ledger && (slot->code || !slot->leaving))
 		(void)brunt_ledger_mark(held->ledger, slot->code ? BRUNT_LEDGER_RESIDUE : BRUNT_LEDGER_UNDONE, step);
 	if (!slot->code)
 		forget(held, step);
@@ -193,4 +194,50 @@ int brunt_held_revert_all(struct brunt_held *held, struct brunt_error *err)
 		if (held->slots[i].happened)
 			held_report_hits(held, &held->slots[i]);
 	return stayed ? -EBUSY : 0;
+}
+
+/* -EAGAIN as long as it is worth waiting for. */
+static int look_whether_gone(struct brunt_held *held, struct held_slot *slot)
+{
+	int r;
+
+	if (!slot->leaving)
+		return 0;
+	slot->why = (struct brunt_error){ 0 };
+	r = slot->injector->settled(slot->state, &slot->why);
+	slot->leaving = r != 0;
+	if (!r && held->ledger && !slot->touched)
+		(void)brunt_ledger_mark(held->ledger, BRUNT_LEDGER_UNDONE, slot->step->index);
+	return r;
+}
+
+int held_settle(struct brunt_held *held, uint64_t until)
+{
+	const struct timespec pause = { .tv_nsec = VERIFY_PAUSE };
+	size_t waiting, left = 0;
+
+	do {
+		waiting = 0;
+		for (uint32_t i = 0; i < held->plan->step_count; i++)
+			waiting += held->slots[i].step && look_whether_gone(held, &held->slots[i]) == -EAGAIN;
+		if (waiting)
+			(void)nanosleep(&pause, NULL);
+	} while (waiting && brunt_now() < until);
+	for (uint32_t i = 0; i < held->plan->step_count; i++) {
+		struct held_slot *slot = &held->slots[i];
+
+		if (!slot->leaving)
+			continue;
+		left++;
+		slot->code = -EBUSY;
+		slot->at = brunt_now();
+		if (held->ledger)
+			(void)brunt_ledger_mark(held->ledger, BRUNT_LEDGER_RESIDUE, i);
+		tell_reverted(held, slot);
+	}
+	/* What the last packets met. */
+	for (uint32_t i = 0; i < held->plan->step_count; i++)
+		if (held->slots[i].was_held && held->slots[i].injector->settled)
+			held_report_hits(held, &held->slots[i]);
+	return left ? -EBUSY : 0;
 }

@@ -23,7 +23,8 @@
 #define VERBS_AT_ONCE 64
 #define SEND_TRIES    3
 #define LAST_WORDS    (200 * BRUNT_MS)
-#define DETACH_WITHIN (5 * BRUNT_S) /* with nothing in effect any more */
+#define DETACH_WITHIN (5 * BRUNT_S)  /* with nothing in effect any more */
+#define SETTLE_WITHIN (60 * BRUNT_S) /* packets in a slow line; each fault gives up by itself before */
 
 /* Not on the heap: reports and their queue are there whatever memory is left. */
 static struct holder the_holder;
@@ -245,8 +246,13 @@ int brunt_holder_main(const struct brunt_run_setup *setup, int socket)
 	if (set_up(holder, &holder->broken) < 0)
 		holder->broken.code = holder->broken.code ? holder->broken.code : EIO;
 	loop(holder);
-	if (holder->held)
+	if (holder->held) {
 		residue = holder_revert_all(holder);
+		if (held_settle(holder->held, brunt_now() + SETTLE_WITHIN) < 0) {
+			residue = -EBUSY;
+			__atomic_store_n(&setup->shared->residue, 1, __ATOMIC_RELEASE);
+		}
+	}
 	if (holder->ended) {
 		struct brunt_report report = { .kind = BRUNT_REPORT_ENDED, .code = residue, .at = brunt_now() };
 

@@ -39,7 +39,7 @@ struct story_step {
 	char *outcome, *why; /* of step.end */
 	char *mechanism, *reason, *revert_why, *near_miss, *lost_why;
 	json_t *victims; /* of fault.applied, or NULL */
-	uint64_t seen, matched, hit;
+	uint64_t seen, matched, hit, unwanted;
 };
 
 #define STORY_CAUSES_MAX 6

@@ -66,6 +66,7 @@ int take_hits(struct brunt_story *story, const json_t *event, uint64_t at)
 	step->seen = take_number(event, "seen");
 	step->matched = take_number(event, "matched");
 	step->hit = take_number(event, "hit");
+	step->unwanted = take_number(event, "unwanted");
 	return take_text(&step->near_miss, event, "near_miss");
 }
 

@@ -68,6 +68,8 @@ static json_t *tell_fault(const struct brunt_story *story, const struct story_st
 	set_count(told, "seen", step->seen);
 	set_count(told, "matched", step->matched);
 	set_count(told, "hit", step->hit);
+	if (step->unwanted)
+		set_count(told, "unwanted", step->unwanted);
 	set_text(told, "hit_noun", step->noun);
 	set_text(told, "near_miss", step->near_miss);
 	if (step->matched)

@@ -86,6 +86,7 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "seen", "integer", false, "packets or calls that came by" },
 		{ "matched", "integer", false, "of those, the ones that the fault is about" },
 		{ "hit", "integer", false, "of those, the ones that were hurt" },
+		{ "unwanted", "integer", true, "hurt that nobody asked for: by a full queue, by an undo in a hurry" },
 		{ "near_miss", "string", true, "why hit may be 0" } } },
 	{ "fault.reverted", "a fault is gone (at_ns: when that was read back)", {
 		{ "step", "string", false, "" },

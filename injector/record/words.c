@@ -135,6 +135,8 @@ static void say_fault(const struct brunt_story *story, const struct story_step *
 	if (step->matched > step->hit)
 		say(sentence, " of %s (%.3g %%)", row_count(step->matched, asked, sizeof(asked)),
 		    100.0 * (double)step->hit / (double)step->matched);
+	if (step->unwanted)
+		say(sentence, ", and %s lost that nobody asked for", row_count(step->unwanted, asked, sizeof(asked)));
 	if (step->hit < step->hits_min)
 		say(sentence, ", asked at least %s%s%s", row_count(step->hits_min, asked, sizeof(asked)),
 		    step->near_miss && *step->near_miss ? ": " : "", step->near_miss ? step->near_miss : "");

@@ -84,6 +84,8 @@ static void on_hits(struct controller *ctl, const struct brunt_report *report)
 		json_pack("{s:s, s:I, s:I, s:I}", "step", ctl->plan->steps[report->index]->name, "seen",
 			  (json_int_t)hits->seen, "matched", (json_int_t)hits->matched, "hit", (json_int_t)hits->hit);
 
+	if (fields && hits->unwanted)
+		(void)json_object_set_new(fields, "unwanted", json_integer((json_int_t)hits->unwanted));
 	if (fields && hits->near_miss[0])
 		(void)json_object_set_new(fields, "near_miss", json_string(hits->near_miss));
 	controller_emit_fields(ctl, "fault.hits", report->at, fields);

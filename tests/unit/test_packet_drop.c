@@ -11,7 +11,7 @@
 
 /* As in injector/fault/packet_drop.c. */
 struct drop_params {
-	double probability;
+	struct brunt_ramp probability;
 	struct brunt_list to, local, except;
 	int direction;
 	bool error;
@@ -53,7 +53,7 @@ static void the_defaults_are_all_packets_both_ways_silently(void **unused)
 	(void)unused;
 	LAB_NEEDED();
 	params = defaults();
-	assert_true(params.probability == 1);
+	assert_true(params.probability.from == 1 && params.probability.to == 1);
 	assert_int_equal(params.direction, BOTH);
 	assert_false(params.error);
 }
@@ -207,7 +207,7 @@ static void the_counters_are_exactly_what_was_lost(void **unused)
 	open_pair(AF_INET, &tx, &rx, &to);
 	params = defaults();
 	params.direction = EGRESS;
-	params.probability = 0.3;
+	params.probability = (struct brunt_ramp){ .from = 0.3, .to = 0.3 };
 	lab_load(&f, "packet.drop");
 	lab_hold(&f, lab_cgroup_item(lab.cgroup), 60 * BRUNT_S);
 	arrived = lab_send(tx, rx, &to, n);
@@ -651,7 +651,7 @@ static void somebody_elses_program_on_the_same_cgroup_stays(void **unused)
 static void nonsense_is_refused_before_anything_is_touched(void **unused)
 {
 	const struct brunt_injector *injector = brunt_injector_find("packet.drop");
-	struct drop_params params = { .probability = 1, .direction = BOTH, .error = true };
+	struct drop_params params = { .probability = { .from = 1, .to = 1 }, .direction = BOTH, .error = true };
 	struct brunt_error err = { 0 };
 
 	(void)unused;
