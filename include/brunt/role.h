@@ -10,7 +10,8 @@
  *     ├─ screen      draws the live view or plain lines, prints the summary (a full pipe must not cost the lease)
  *     ├─ recoverer   waits for the holder's end; finishes from the ledger when it died; writes --result
  *     │    └─ holder      owns lock, ledger, leases, every held object
- *     │         └─ pauser     one per paused process: its tracer
+ *     │         ├─ pauser     one per paused process: its tracer
+ *     │         └─ hoarder    one per tcp.hold: has the connections
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
  */
@@ -30,6 +31,7 @@ enum brunt_role {
 	BRUNT_ROLE_CONTROLLER,
 	BRUNT_ROLE_HOLDER,
 	BRUNT_ROLE_PAUSER,
+	BRUNT_ROLE_HOARDER,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,
@@ -52,6 +54,7 @@ struct brunt_role_row {
 	bool may_fork;
 	bool locks_memory;
 	bool parent_death_kills; /* PR_SET_PDEATHSIG SIGKILL */
+	bool of_fault;		 /* a child of the holder: comes and goes with what it holds */
 	const char *death;	 /* what its death means */
 };
 enum brunt_descriptor_kind {
@@ -89,7 +92,7 @@ struct brunt_shared {
 	uint64_t lease_expires;	    /* written by the holder */
 	uint32_t lapsed;	    /* latched: 1 once the lease ran out */
 	uint32_t residue;	    /* written by holder or recoverer: faults that could not be removed */
-	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; pauser: the newest */
+	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; of_fault: the newest */
 	struct brunt_service_slot services[BRUNT_SERVICES_MAX]; /* written by the launcher */
 };
 

@@ -32,7 +32,7 @@
 /* What faults may ask for; a holder keeps of these only what its plan needs. */
 #define CAP_HOLD                                                                                                       \
 	(CAP(KILL) | CAP(DAC_READ_SEARCH) | CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(BPF) | CAP(PERFMON) |                  \
-	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK))
+	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK) | CAP(SETUID) | CAP(SETGID))
 
 #define KEEP_MAX 32
 
@@ -64,7 +64,17 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD | BRUNT_FD_EVENT,
 		.locks_memory = true,
 		.parent_death_kills = true,
+		.of_fault = true,
 		.death = "the process that it paused runs again; the holder reports the fault as lost",
+	},
+	[BRUNT_ROLE_HOARDER] = {
+		.name = "hoarder",
+		.user = BRUNT_USER_CALLER,
+		.descriptors = "socket to the holder, the connections that it keeps",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_EVENT | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.of_fault = true,
+		.death = "the kernel closes its connections; the holder reports the fault as lost",
 	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
