@@ -65,6 +65,7 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD | BRUNT_FD_EVENT,
 		.locks_memory = true,
 		.parent_death_kills = true,
+		.of_fault = true,
 		.death = "the process that it paused runs again; the holder reports the fault as lost",
 	},
 	[BRUNT_ROLE_RESOLVER] = {
@@ -73,6 +74,7 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.descriptors = "socket to the holder, connections to name servers",
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_NETWORK,
 		.parent_death_kills = true,
+		.of_fault = true,
 		.death = "names keep the addresses that they had",
 	},
 	[BRUNT_ROLE_LINE] = {
@@ -82,7 +84,17 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.descriptors = "socket to the holder, its TAP device and what keeps that while packets wait",
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_BPF | BRUNT_FD_DEVICE,
 		.locks_memory = true,
+		.of_fault = true,
 		.death = "packets that waited in it are lost; the holder steers no more to it within the lease",
+	},
+	[BRUNT_ROLE_HOARDER] = {
+		.name = "hoarder",
+		.user = BRUNT_USER_CALLER,
+		.descriptors = "socket to the holder, the connections that it keeps",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_EVENT | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.of_fault = true,
+		.death = "the kernel closes its connections; the holder reports the fault as lost",
 	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
