@@ -128,6 +128,7 @@ struct brunt_injector {
 
 	/* The child process that holds this fault (a pauser), or 0: it is one of brunt's own. NULL: never has one. */
 	pid_t (*child)(void *state);
+	unsigned child_role; /* enum brunt_role of that child */
 };
 
 /* All injectors, NULL-terminated, in the order in which people should read of them. */

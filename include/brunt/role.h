@@ -10,7 +10,8 @@
  *     ├─ screen      draws the live view or plain lines, prints the summary (a full pipe must not cost the lease)
  *     ├─ recoverer   waits for the holder's end; finishes from the ledger when it died; writes --result
  *     │    └─ holder      owns lock, ledger, leases, every held object
- *     │         └─ pauser     one per paused process: its tracer
+ *     │         ├─ pauser     one per paused process: its tracer
+ *     │         └─ responder  one per network namespace whose lookups are hurt: answers them
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
  */
@@ -30,6 +31,7 @@ enum brunt_role {
 	BRUNT_ROLE_CONTROLLER,
 	BRUNT_ROLE_HOLDER,
 	BRUNT_ROLE_PAUSER,
+	BRUNT_ROLE_RESPONDER,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,
@@ -40,7 +42,14 @@ enum brunt_role {
 enum brunt_role_user {
 	BRUNT_USER_ROOT,   /* keeps the uid that brunt was started with */
 	BRUNT_USER_CALLER, /* SUDO_UID, or nobody when started as root without sudo, or oneself */
+	BRUNT_USER_OWN,	   /* a uid that nobody else has; oneself when brunt is not root */
 };
+
+/*
+ * The uid and gid of every responder: nobody else's. systemd's table of uids leaves 1879048192 to 2147483647 unused
+ * (https://systemd.io/UIDS-GIDS/).
+ */
+#define BRUNT_RESPONDER_UID 1918004852
 
 /* What a role may be and have. A test compares this with /proc/PID/{status,fd}. */
 struct brunt_role_row {
@@ -89,7 +98,7 @@ struct brunt_shared {
 	uint64_t lease_expires;	    /* written by the holder */
 	uint32_t lapsed;	    /* latched: 1 once the lease ran out */
 	uint32_t residue;	    /* written by holder or recoverer: faults that could not be removed */
-	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; pauser: the newest */
+	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; pauser, responder: the newest */
 	struct brunt_service_slot services[BRUNT_SERVICES_MAX]; /* written by the launcher */
 };
 

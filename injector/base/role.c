@@ -31,8 +31,8 @@
 	 CAP(PERFMON) | CAP(SYS_PTRACE) | CAP(IPC_LOCK))
 /* What faults may ask for; a holder keeps of these only what its plan needs. */
 #define CAP_HOLD                                                                                                       \
-	(CAP(KILL) | CAP(DAC_READ_SEARCH) | CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(BPF) | CAP(PERFMON) |                  \
-	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK))
+	(CAP(KILL) | CAP(SETUID) | CAP(SETGID) | CAP(DAC_READ_SEARCH) | CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(BPF) |     \
+	 CAP(PERFMON) | CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK))
 
 #define KEEP_MAX 32
 
@@ -65,6 +65,14 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.locks_memory = true,
 		.parent_death_kills = true,
 		.death = "the process that it paused runs again; the holder reports the fault as lost",
+	},
+	[BRUNT_ROLE_RESPONDER] = {
+		.name = "responder",
+		.user = BRUNT_USER_OWN,
+		.descriptors = "socket to the holder, sockets for lookups",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.death = "lookups go to the real servers again within the lease; the holder reports the fault as lost",
 	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
@@ -219,7 +227,7 @@ static int drop_privileges(const struct brunt_role_row *row, const struct brunt_
 	r = bound(executes ? keep : 0, permitted);
 	if (r < 0)
 		return brunt_fail(err, -r, "cannot empty the bounding set: %s", strerror(-r));
-	if (row->user == BRUNT_USER_CALLER && identity->privileged) {
+	if (row->user != BRUNT_USER_ROOT && identity->privileged) {
 		if (setgroups(0, NULL) || setresgid(identity->gid, identity->gid, identity->gid) ||
 		    setresuid(identity->uid, identity->uid, identity->uid))
 			return brunt_fail(err, errno, "cannot become user '%s': %s", identity->name, strerror(errno));
