@@ -13,7 +13,8 @@
  *     │         ├─ pauser     one per paused process: its tracer
  *     │         ├─ resolver   one per fault with host names: looks them up
  *     │         ├─ line       one per direction of an interface: delays packets where the kernel cannot
- *     │         └─ hoarder    one per tcp.hold: has the connections
+ *     │         ├─ hoarder    one per tcp.hold: has the connections
+ *     │         └─ responder  one per network namespace whose lookups are hurt: answers them
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
  */
@@ -36,6 +37,7 @@ enum brunt_role {
 	BRUNT_ROLE_RESOLVER,
 	BRUNT_ROLE_LINE,
 	BRUNT_ROLE_HOARDER,
+	BRUNT_ROLE_RESPONDER,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,
@@ -46,7 +48,14 @@ enum brunt_role {
 enum brunt_role_user {
 	BRUNT_USER_ROOT,   /* keeps the uid that brunt was started with */
 	BRUNT_USER_CALLER, /* SUDO_UID, or nobody when started as root without sudo, or oneself */
+	BRUNT_USER_OWN,	   /* a uid that nobody else has; oneself when brunt is not root */
 };
+
+/*
+ * The uid and gid of every responder: nobody else's. systemd's table of uids leaves 1879048192 to 2147483647 unused
+ * (https://systemd.io/UIDS-GIDS/).
+ */
+#define BRUNT_RESPONDER_UID 1918004852
 
 /* What a role may be and have. A test compares this with /proc/PID/{status,fd}. */
 struct brunt_role_row {

@@ -96,6 +96,15 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.of_fault = true,
 		.death = "the kernel closes its connections; the holder reports the fault as lost",
 	},
+	[BRUNT_ROLE_RESPONDER] = {
+		.name = "responder",
+		.user = BRUNT_USER_OWN,
+		.descriptors = "socket to the holder, sockets for lookups",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.of_fault = true,
+		.death = "lookups go to the real servers again within the lease; the holder reports the fault as lost",
+	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
 		.user = BRUNT_USER_ROOT,
@@ -249,7 +258,7 @@ static int drop_privileges(const struct brunt_role_row *row, const struct brunt_
 	r = bound(executes ? keep : 0, permitted);
 	if (r < 0)
 		return brunt_fail(err, -r, "cannot empty the bounding set: %s", strerror(-r));
-	if (row->user == BRUNT_USER_CALLER && identity->privileged) {
+	if (row->user != BRUNT_USER_ROOT && identity->privileged) {
 		if (setgroups(0, NULL) || setresgid(identity->gid, identity->gid, identity->gid) ||
 		    setresuid(identity->uid, identity->uid, identity->uid))
 			return brunt_fail(err, errno, "cannot become user '%s': %s", identity->name, strerror(errno));
