@@ -9,17 +9,20 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
+/* As a role begins (brunt_role_enter). */
 static void only(uint64_t capabilities)
 {
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = {
 		{ .effective = (uint32_t)capabilities, .permitted = (uint32_t)capabilities },
 		{ .effective = (uint32_t)(capabilities >> 32), .permitted = (uint32_t)(capabilities >> 32) },
 	};
 
-	if (syscall(SYS_capset, &header, data))
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) || syscall(SYS_capset, &header, data))
 		_exit(2);
 }
 
