@@ -163,7 +163,7 @@ static void revert(struct controller *ctl)
 
 	if (ctl->stop <= STOP_METHOD && ctl->first_applied)
 		controller_phase(ctl, "revert");
-	controller_revert_all(ctl);
+	controller_revert_all(ctl, false);
 	until = brunt_now() + UNDO_WITHIN + ctl->plan->lease;
 	while (!ctl->reverted_all && brunt_now() < until)
 		controller_turn(ctl, until);
