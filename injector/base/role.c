@@ -314,6 +314,17 @@ static void spare_from_oom(void)
 }
 
 /*
+ * Before Linux 5.11 BPF objects count as locked memory, and no capability exempts them (commit d5299b67dd59, "bpf:
+ * Memcg-based memory accounting for bpf maps"). Takes CAP_SYS_RESOURCE; without it, as it is.
+ */
+static void unlimit_locked_memory(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+/*
  * A page fault that waits for a disk must not cost the lease. An ordinary user's limit is small, and with MCL_FUTURE
  * later allocations beyond it would fail: then only what is there now is locked, if that.
  */
@@ -347,8 +358,10 @@ int brunt_role_enter(enum brunt_role role, const struct brunt_identity *identity
 	snprintf(comm, sizeof(comm), "brunt-%s", row->name);
 	(void)prctl(PR_SET_NAME, comm, 0, 0, 0);
 	set_signals(role);
-	if (row->locks_memory)
+	if (row->locks_memory) {
 		spare_from_oom();
+		unlimit_locked_memory();
+	}
 	r = drop_privileges(row, identity, kept, err);
 	if (r < 0)
 		return r;
