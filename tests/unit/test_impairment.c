@@ -133,7 +133,7 @@ static void what_makes_no_sense_is_refused_with_the_reason(void **state)
 		{ "{'slot':{'delay':'1ms','jitter':'1ms','distribution':'normal','distribution_file':'x'}}",
 		  "exclude" },
 		{ "{'slot':{'min':'1ms','packets':-1}}", "-1" },
-		{ "{'delays':'1ms'}", "delays" },
+		{ "{'delays':'1ms'}", "did you mean 'delay'" },
 	};
 
 	(void)state;
