@@ -94,6 +94,7 @@ struct brunt_injector {
 	unsigned wants;			 /* enum brunt_want */
 	unsigned targets;		 /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
 	uint64_t capabilities;		 /* 1 << CAP_x that the holder needs for it */
+	uint64_t useful;		 /* further ones that it uses when they are there; without, prepare may refuse */
 	const char *hit_noun;		 /* "packets dropped", "processes killed" */
 	const struct brunt_table *table; /* parameters */
 
@@ -149,6 +150,7 @@ struct brunt_injector {
 
 	/* The child process that holds this fault (a pauser), or 0: it is one of brunt's own. NULL: never has one. */
 	pid_t (*child)(void *state);
+	int child_role; /* enum brunt_role of such a child */
 };
 
 /* All injectors, NULL-terminated, in the order in which people should read of them. */

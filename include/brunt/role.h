@@ -10,7 +10,8 @@
  *     ├─ screen      draws the live view or plain lines, prints the summary (a full pipe must not cost the lease)
  *     ├─ recoverer   waits for the holder's end; finishes from the ledger when it died; writes --result
  *     │    └─ holder      owns lock, ledger, leases, every held object
- *     │         └─ pauser     one per paused process: its tracer
+ *     │         ├─ pauser     one per paused process: its tracer
+ *     │         └─ resolver   one per fault with host names: looks them up
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
  */
@@ -30,6 +31,7 @@ enum brunt_role {
 	BRUNT_ROLE_CONTROLLER,
 	BRUNT_ROLE_HOLDER,
 	BRUNT_ROLE_PAUSER,
+	BRUNT_ROLE_RESOLVER,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,

@@ -32,7 +32,8 @@
 /* What faults may ask for; a holder keeps of these only what its plan needs. */
 #define CAP_HOLD                                                                                                       \
 	(CAP(KILL) | CAP(DAC_READ_SEARCH) | CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(BPF) | CAP(PERFMON) |                  \
-	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK))
+	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK) | CAP(SETUID) | CAP(SETGID) |            \
+	 CAP(SYS_CHROOT))
 
 #define KEEP_MAX 32
 
@@ -65,6 +66,14 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.locks_memory = true,
 		.parent_death_kills = true,
 		.death = "the process that it paused runs again; the holder reports the fault as lost",
+	},
+	[BRUNT_ROLE_RESOLVER] = {
+		.name = "resolver",
+		.user = BRUNT_USER_CALLER,
+		.descriptors = "socket to the holder, connections to name servers",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.death = "names keep the addresses that they had",
 	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",

@@ -21,6 +21,7 @@
 #include "brunt/fault.h"
 #include "brunt/memory.h"
 #include "brunt/param.h"
+#include "brunt/role.h"
 #include "brunt/target.h"
 #include "brunt/units.h"
 #include "fault/pauser.h"
@@ -327,4 +328,5 @@ const struct brunt_injector brunt_fault_process_pause = {
 	.detach = pause_detach,
 	.unload = pause_unload,
 	.child = pause_child,
+	.child_role = BRUNT_ROLE_PAUSER,
 };

@@ -6,12 +6,14 @@
 
 extern const struct brunt_injector brunt_fault_packet_drop;
 extern const struct brunt_injector brunt_fault_connect_fail;
+extern const struct brunt_injector brunt_fault_network_reset;
 extern const struct brunt_injector brunt_fault_process_kill;
 extern const struct brunt_injector brunt_fault_process_pause;
 
 const struct brunt_injector *const brunt_injectors[] = {
 	&brunt_fault_packet_drop,
 	&brunt_fault_connect_fail,
+	&brunt_fault_network_reset,
 	&brunt_fault_process_kill,
 	&brunt_fault_process_pause,
 	NULL,

@@ -72,7 +72,8 @@ static int do_apply(struct holder *holder, uint32_t step, struct brunt_error *er
 	(void)brunt_deadman_set(&holder->deadman, holder->lease.expires + holder->lease.length / 2);
 	r = held_commit(holder->held, step, holder->lease.expires, err);
 	if (holder->held->slots[step].child)
-		holder->setup->shared->pid[BRUNT_ROLE_PAUSER] = holder->held->slots[step].child;
+		holder->setup->shared->pid[holder->held->slots[step].injector->child_role] =
+			holder->held->slots[step].child;
 	holder_set_timers(holder);
 	return r;
 }
