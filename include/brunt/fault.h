@@ -89,13 +89,13 @@ struct brunt_injector {
 	const char *name;    /* "packet.drop" */
 	const char *summary; /* one phrase */
 	enum brunt_undo undo;
-	const char *no_pulse;		 /* why it cannot be pulsed ("its ... is made at attach"); NULL: it can */
-	bool instant;			 /* happens once at arm and holds nothing: `hold` makes no sense */
-	unsigned wants;			 /* enum brunt_want */
-	unsigned targets;		 /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
-	uint64_t capabilities;		 /* 1 << CAP_x that the holder needs for it */
-	uint64_t useful;		 /* further ones that it uses when they are there; without, prepare may refuse */
-	const char *hit_noun;		 /* "packets dropped", "processes killed" */
+	const char *no_pulse;  /* why it cannot be pulsed ("its ... is made at attach"); NULL: it can */
+	bool instant;	       /* happens once at arm and holds nothing: `hold` makes no sense */
+	unsigned wants;	       /* enum brunt_want */
+	unsigned targets;      /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
+	uint64_t capabilities; /* 1 << CAP_x that the holder needs for it */
+	uint64_t useful;       /* further ones that it uses when they are there; without, prepare may refuse */
+	const char *hit_noun;  /* "packets dropped", "processes killed" */
 	const struct brunt_table *table; /* parameters */
 
 	/* Can this host do it at all? Read-only. 0, -ENOTSUP or -EPERM with a sentence to act on. NULL: always. */
