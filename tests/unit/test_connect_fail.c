@@ -10,7 +10,7 @@
 struct fail_params {
 	int code;
 	struct brunt_list calls;
-	double probability;
+	struct brunt_ramp probability;
 	struct brunt_list to, except;
 };
 enum { CONNECT, SEND, BIND };
@@ -230,7 +230,7 @@ static void chance_is_within_three_sigma(void **unused)
 	LAB_NEEDED();
 	lab_enter(lab.cgroup);
 	params = defaults();
-	params.probability = 0.25;
+	params.probability = (struct brunt_ramp){ .from = 0.25, .to = 0.25 };
 	lab_load(&f, "connect.fail");
 	lab_hold(&f, lab_cgroup_item(lab.cgroup), 60 * BRUNT_S);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
