@@ -166,7 +166,7 @@ static bool has_children(pid_t pid)
 static void check(const struct brunt_role_row *row, enum brunt_role role, uid_t caller, pid_t pid)
 {
 	unsigned long long value = 0;
-	uid_t uid = row->user == BRUNT_USER_CALLER ? caller : 0;
+	uid_t uid = row->user == BRUNT_USER_CALLER ? caller : row->user == BRUNT_USER_OWN ? BRUNT_RESPONDER_UID : 0;
 	unsigned descriptors;
 	char path[32];
 	struct stat st;
@@ -176,7 +176,7 @@ static void check(const struct brunt_role_row *row, enum brunt_role role, uid_t 
 	for (int i = 0; i < 2; i++) {
 		const char *key = i ? "Gid" : "Uid";
 
-		if (read_status(pid, key, 10, &value) && row->user == BRUNT_USER_CALLER && value == 0)
+		if (read_status(pid, key, 10, &value) && row->user != BRUNT_USER_ROOT && value == 0)
 			complain("  its %s is root's\n", key);
 		if (!i && value != uid)
 			complain("  its uid is %llu, not %u\n", value, (unsigned)uid);
