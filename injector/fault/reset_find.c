@@ -243,7 +243,7 @@ static int compare(const void *a, const void *b)
 	return (one->key > other->key) - (one->key < other->key);
 }
 
-/* Leaves those in the list that are the target's and meant. */
+/* Leaves in the list what is the target's and meant, and what is protected: its other end may be meant. */
 static void filter(struct finding *finding, bool interface)
 {
 	struct brunt_reset_list *list = finding->list;
@@ -251,19 +251,38 @@ static void filter(struct finding *finding, bool interface)
 
 	for (size_t i = 0; i < list->count; i++) {
 		struct brunt_reset_item item = list->items[i];
-		bool mine = interface || is_owned(finding, &item, &finding->owners);
 
-		list->seen += mine;
-		if (!mine || !is_meant(finding->params, &item.connection))
+		if (!interface && !is_owned(finding, &item, &finding->owners))
 			continue;
-		if (interface && !is_on_interface(finding, &item.connection))
+		list->seen++;
+		item.is_protected = is_owned(finding, &item, &finding->protected);
+		item.is_meant = is_meant(finding->params, &item.connection) &&
+				(!interface || is_on_interface(finding, &item.connection));
+		if (!item.is_meant && !item.is_protected)
 			continue;
-		if (is_owned(finding, &item, &finding->protected)) {
-			list->spared++;
-			continue;
-		}
 		item.key = key_of(finding->scope, &item);
 		list->items[kept++] = item;
+	}
+	list->count = kept;
+	if (kept)
+		qsort(list->items, kept, sizeof(*list->items), compare);
+}
+
+/* Of connections with a protected end, neither end is touched. */
+static void spare(struct brunt_reset_list *list)
+{
+	size_t kept = 0, next;
+
+	for (size_t i = 0; i < list->count; i = next) {
+		bool meant = false, protected = false;
+
+		for (next = i; next < list->count && list->items[next].key == list->items[i].key; next++) {
+			meant |= list->items[next].is_meant;
+			protected |= list->items[next].is_protected;
+		}
+		list->spared += meant && protected;
+		for (size_t k = i; k < next && !protected; k++)
+			list->items[kept++] = list->items[k];
 	}
 	list->count = kept;
 }
@@ -273,8 +292,6 @@ static void choose(struct brunt_reset_list *list, double share)
 {
 	size_t kept = 0, rank = 0;
 
-	if (list->count)
-		qsort(list->items, list->count, sizeof(*list->items), compare);
 	for (size_t i = 0; i < list->count; i++)
 		list->matched += !i || list->items[i].key != list->items[i - 1].key;
 	list->chosen = (size_t)((double)list->matched * share + 1e-9);
@@ -323,6 +340,7 @@ int brunt_reset_find(const struct brunt_reset_params *params, const struct brunt
 	if (r)
 		return r;
 	filter(&finding, interface);
+	spare(list);
 	choose(list, params->share);
 	if (list->count > SOCKETS_MAX)
 		return brunt_fail(

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ struct brunt_reset_item {
 	struct brunt_connection connection;
 	size_t namespace; /* index into netlinks */
 	uint64_t key;	  /* the same for both ends of a connection; in an order that the seed decides */
+	bool is_meant, is_protected;
 };
 
 #define BRUNT_RESET_NAMESPACES 64
@@ -53,7 +55,7 @@ struct brunt_reset_list {
 	size_t seen;	/* the target's sockets */
 	size_t matched; /* connections that the parameters mean */
 	size_t chosen;	/* connections, of these */
-	size_t spared;	/* sockets that would have matched, but are brunt's own or a way into this host */
+	size_t spared;	/* connections that would have matched, but are brunt's own or a way into this host */
 };
 
 /*

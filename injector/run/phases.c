@@ -266,7 +266,7 @@ static void after(struct controller *ctl)
 static void continue_roles(const struct controller *ctl)
 {
 	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
-		if (ctl->shared->pid[role] > 0 && role != BRUNT_ROLE_PAUSER)
+		if (ctl->shared->pid[role] > 0 && !brunt_roles[role].of_fault)
 			(void)kill(ctl->shared->pid[role], SIGCONT);
 }
 

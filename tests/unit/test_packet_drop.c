@@ -464,7 +464,12 @@ static void packets_at_an_interface_are_lost(void **unused)
 		params = defaults();
 		params.direction = direction;
 		lab_load(&f, "packet.drop");
-		lab_hold(&f, item, LAB_LEASE);
+		if (lab_try_hold(&f, item, LAB_LEASE) == -ENOTSUP) { /* before Linux 6.6; what it does then is below */
+			lab_unload(&f);
+			close_pair(tx, rx);
+			print_message("needs tcx: %s\n", f.err.msg);
+			skip();
+		}
 		assert_int_equal(lab_send(tx, rx, &to, 50), 0);
 		assert_int_equal(lab_poll(&f).hit, 50);
 		assert_false(lab_poll(&f).target_gone || lab_poll(&f).detached);

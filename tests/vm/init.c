@@ -206,12 +206,14 @@ static void offer_modules(const char *folder)
 		complain("/sbin/modprobe");
 }
 
-/* Opening it loads its driver; on a usual system udev makes the node before (modules.devname). */
-static void offer_tun(void)
+/* What udev adds to devtmpfs; opening tun loads its driver. */
+static void complete_dev(void)
 {
 	mkdir("/dev/net", 0755);
-	if (mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200)))
-		complain("/dev/net/tun");
+	if (mknod("/dev/net/tun", S_IFCHR, makedev(10, 200)) || chmod("/dev/net/tun", 0666) ||
+	    symlink("/proc/self/fd", "/dev/fd") || symlink("fd/0", "/dev/stdin") || symlink("fd/1", "/dev/stdout") ||
+	    symlink("fd/2", "/dev/stderr"))
+		complain("/dev");
 }
 
 static void raise_loopback(void)
@@ -378,7 +380,7 @@ int main(int argc, char **argv)
 	mount_all(late, sizeof(late) / sizeof(late[0]));
 	enable_controllers();
 	offer_modules(words[0]);
-	offer_tun();
+	complete_dev();
 	raise_loopback();
 	sethostname("brunt-vm", 8);
 
