@@ -25,4 +25,6 @@ ends quickstart-abort 3 ABORTED
 ends upstream-timeout 0 PASSED
 ends frozen-backend 0 PASSED
 ends dying-workers 0 PASSED
+ends connection-pool-exhausted 0 PASSED
+ends lost-connections 0 PASSED
 done_testing

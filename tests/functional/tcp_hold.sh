@@ -76,24 +76,26 @@ echo $pool >pool.pid
 process="{ \"process\": { \"pid_file\": \"$WORK/pool.pid\" } }"
 
 # ---- held, and gone ----
-plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "2s", "hits": { "min": 13 }'
-begin full
+plan long "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "60s"'
+begin long
 within 5 held 8211 13
 check 'thirteen connections are open' held 8211 13
 if asks 8211 2>/dev/null; then not_ok 'nobody else is answered'; else ok 'nobody else is answered'; fi
 pid=$(hoarder)
-is "$(ps -o user= -p "$pid")" nobody 'the hoarder is nobody'
+is "$(ps -o user= -p "${pid:-0}")" nobody 'the hoarder is nobody'
 like "$(grep CapEff "/proc/$pid/status")" '0000000000000000$' 'without capabilities'
+kill -TERM $brunt
 wait $brunt
-is $? 0 'the run passes'
-like "$(cat out)" '13 connections held$' 'all are counted'
+within 2 held 8211 0
+check 'then no connection is open' held 8211 0
+plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "1s", "hits": { "min": 13 }'
+run brunt run --plain full.json
+is "$status" 0 'the run passes'
+like "$out" '13 connections held$' 'all are counted'
 check 'the server answers again at once' asks 8211
 is "$(hoarder)" '' 'no hoarder is left'
-within 2 held 8211 0
-check 'and no connection' held 8211 0
 
 # ---- however it ends ----
-plan long "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "60s"'
 for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder' 'STOP brunt' 'TERM brunt'; do
 	begin long
 	within 5 held 8211 13
@@ -107,7 +109,7 @@ for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder
 	if within 5 asks 8211; then
 		took=$(($(now_ms) - since))
 		# The lease is 500 ms; the rest is for a busy machine.
-		[ $took -lt 2000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
+		[ $took -lt 5000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
 	else
 		not_ok "$how: the server answers again" "$(ss -tn)"
 	fi
@@ -144,10 +146,11 @@ is "$(lines eof server.log) $(lines ECONNRESET server.log)" '0 3' 'or by a reset
 
 # ---- from where ----
 : >server.log
-plan source "$process" '"to": "127.0.0.1:8212", "connections": 4, "source": "127.0.0.9", "hold": "500ms"'
+plan source "$process" '"to": "127.0.0.1:8212", "connections": 4, "source": "127.0.0.9", "hold": "60s"'
 begin source
 within 3 eval '[ "$(ss -Htn state established src 127.0.0.9 | wc -l)" = 4 ]'
 is "$(ss -Htn state established src 127.0.0.9 | wc -l)" 4 'from the address that was asked for'
+kill -TERM $brunt
 wait $brunt
 plan lo '{ "interface": "lo" }' '"to": "127.0.0.1:8212", "connections": 4, "hold": "300ms", "hits": { "min": 4 }'
 run brunt run --plain lo.json
