@@ -179,6 +179,33 @@ plan once "$process" '"to": "127.0.0.1:8214", "connections": 5, "rate": 50, "hol
 run brunt run --plain once.json
 like "$out" 'the server closed 5 of' 'without reopen each is tried once'
 
+# ---- PostgreSQL, whose places a client has from its first packet on ----
+if command -v initdb >/dev/null && command -v postgres >/dev/null && command -v psql >/dev/null; then
+	install -d -o 65534 -g 65534 pg
+	nobody='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs'
+	(cd pg && $nobody initdb --no-sync -D "$WORK/pg/data" -U postgres -A trust) >initdb.log 2>&1
+	# shellcheck disable=SC2086
+	(cd pg && exec $nobody postgres -D "$WORK/pg/data" -p 8215 -c max_connections=20 -c unix_socket_directories=) 2>pg.log &
+	postgres=$!
+	sql() {
+		psql -h 127.0.0.1 -p 8215 -U postgres -tAc 'select 1' 2>&1
+	}
+	within 30 eval '[ "$(sql)" = 1 ]'
+	echo "$postgres" >pg.pid
+	plan postgres "{ \"process\": { \"pid_file\": \"$WORK/pg.pid\" } }" '"to": "127.0.0.1:8215", "connections": 20, "hold": "60s", "send_hex": "00000017 00030000 7573657200 706f73746772657300 00"'
+	begin postgres
+	within 10 eval '[[ "$(sql)" = *"too many clients"* ]]'
+	like "$(sql)" 'sorry, too many clients already' 'PostgreSQL: its connections are exhausted'
+	kill -TERM $brunt
+	wait $brunt
+	within 5 eval '[ "$(sql)" = 1 ]'
+	is "$(sql)" 1 'and it takes some again after'
+	kill -INT "$postgres"
+	wait "$postgres" 2>/dev/null
+else
+	skip 'PostgreSQL' 'it is not installed'
+fi
+
 # ---- an ordinary user ----
 user_brunt=$(user_brunt)
 nobody='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs' # as_user, without a shell between
@@ -210,6 +237,8 @@ refuses '"to": "10.0.0.1:80", "connections": 0' 'out of range'
 refuses '"to": "10.0.0.1:80", "connections": 4, "source": "fd00::1"' "'source' is IPv6 and 'to' is IPv4"
 refuses '"to": "10.0.0.1:80", "connections": 4, "source": "10.0.0.2:80"' 'without a port'
 refuses '"to": "10.0.0.1:80", "connections": 4, "rate": 0' 'out of range'
+refuses '"to": "10.0.0.1:80", "connections": 4, "send_hex": "0d 0"' 'pairs of hexadecimal digits'
+refuses '"to": "10.0.0.1:80", "connections": 4, "send": "a", "send_hex": "61"' 'cannot both be sent'
 plan limit "$process" '"to": "127.0.0.1:8212", "connections": 1000, "hold": "1s"'
 run bash -c 'ulimit -n 500; exec "$0" run --plain limit.json' "$BRUNT"
 like "$out$err" 'hard limit of open files is 500' 'more than may be open: refused before anything is touched'
