@@ -364,7 +364,7 @@ void brunt_held_renew(struct brunt_held *held, uint64_t expires)
 	for (size_t i = 0; i < held->stack_count; i++) {
 		struct held_slot *slot = &held->slots[held->stack[i]];
 
-		if (slot->armed && slot->injector->renew)
+		if ((slot->armed || slot->off) && slot->injector->renew)
 			slot->injector->renew(slot->state, expires);
 	}
 }
