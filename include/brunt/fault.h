@@ -132,7 +132,7 @@ struct brunt_injector {
 	int (*poll)(void *state, struct brunt_hits *ret); /* non-blocking; counts go on from load, over every prepare */
 	/*
 	 * What is undone next is undone because the run aborts, and the plan's on_abort is "now": nothing is waited for,
-	 * loss is allowed and counted. A store; called before disarm. NULL: its undo never waits.
+	 * loss is allowed and counted. A store; called before disarm, and while it settles. NULL: its undo never waits.
 	 */
 	void (*hurry)(void *state);
 	void (*disarm)(void *state);			     /* NULL for events */
