@@ -345,29 +345,6 @@ static int hold_prepare(void *opaque, const struct brunt_victims *victims, struc
 	return 0;
 }
 
-static int hold_attach(void *opaque, struct brunt_error *err)
-{
-	struct hold_state *state = opaque;
-	uint64_t now = brunt_now();
-	int r;
-
-	state->lapsed = state->cut = false;
-	state->expires = 0;
-	memset(state->what.counters, 0, sizeof(*state->what.counters));
-	r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
-	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
-}
-
-static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
-{
-	struct hold_state *state = opaque;
-
-	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
-		return brunt_fail(err, EPIPE, "the hoarder is gone");
-	state->expires = expires;
-	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
-}
-
 static void hold_renew(void *opaque, uint64_t expires)
 {
 	struct hold_state *state = opaque;
@@ -401,6 +378,50 @@ static struct brunt_hoard_counters total(const struct hold_state *state)
 	if (!sum.reason)
 		sum.reason = base->reason;
 	return sum;
+}
+
+/* What has been counted so far is kept; the next hoarder begins at nothing. */
+static void fold(struct hold_state *state)
+{
+	state->base = total(state);
+	state->base.held = state->base.pending = 0;
+	memset(state->what.counters, 0, sizeof(*state->what.counters));
+}
+
+static int start(struct hold_state *state, struct brunt_error *err)
+{
+	uint64_t now = brunt_now();
+	int r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
+
+	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
+}
+
+static int hold_attach(void *opaque, struct brunt_error *err)
+{
+	struct hold_state *state = opaque;
+
+	state->lapsed = state->cut = false;
+	state->expires = 0;
+	return start(state, err);
+}
+
+/* Between two pulses there is no hoarder: one that is still there could not be told from one that holds. */
+static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
+{
+	struct hold_state *state = opaque;
+	int r = 0;
+
+	if (brunt_child_is_lost(&state->child)) {
+		brunt_child_reap(&state->child, 0);
+		fold(state);
+		r = start(state, err);
+	}
+	if (r)
+		return r;
+	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
+		return brunt_fail(err, EPIPE, "the hoarder is gone");
+	state->expires = expires;
+	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
 }
 
 static void __attribute__((format(printf, 3, 4))) add(char *text, size_t size, const char *format, ...)
@@ -484,9 +505,7 @@ static void hold_detach(void *opaque)
 
 	hold_disarm(state);
 	brunt_child_reap(&state->child, brunt_now() + RELEASE_WAIT_NS);
-	state->base = total(state);
-	state->base.held = state->base.pending = 0;
-	memset(state->what.counters, 0, sizeof(*state->what.counters));
+	fold(state);
 	if (state->what.namespace >= 0)
 		close(state->what.namespace);
 	state->what.namespace = -1;
