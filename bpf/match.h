@@ -64,6 +64,13 @@ struct brunt_control {
 	struct brunt_hull hulls[BRUNT_RULE_LISTS][2]; /* by enum brunt_rule_list; IPv4, IPv6 */
 };
 
+/* Bytes of a packet before its network header, where a tc program sees it; cgroup_skb programs see none. */
+enum brunt_network {
+	BRUNT_NETWORK_FIRST = 0,     /* a device without link headers: tun, wireguard */
+	BRUNT_NETWORK_ETHERNET = 14, /* and loopback */
+	BRUNT_NETWORK_UNKNOWN = 255, /* ask the kernel for each packet */
+};
+
 /* One per CPU. */
 struct brunt_counters {
 	__u64 missed; /* came by, but the fault is not about them */
@@ -110,8 +117,9 @@ struct brunt_end {
 
 struct brunt_flow {
 	__u8 family;
-	__u8 protocol; /* ICMPv6 is written as ICMP */
-	__u8 ports;    /* enum brunt_ports */
+	__u8 protocol;	 /* ICMPv6 is written as ICMP */
+	__u8 ports;	 /* enum brunt_ports */
+	__u32 transport; /* where its header begins, from the network header; while protocol is known */
 	struct brunt_end local, remote;
 };
 

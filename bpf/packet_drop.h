@@ -20,6 +20,7 @@ struct brunt_drop_control {
 	struct brunt_control base;
 	__u32 scope;				 /* enum brunt_drop_scope */
 	__u32 verdict;				 /* of a hit on egress: 2 silent, 0 the sender sees EPERM */
+	__u32 network;				 /* enum brunt_network, for the tc programs */
 	__u32 round;				 /* tags of earlier rounds are void; never 0 */
 	__u32 interfaces[BRUNT_DROP_INTERFACES]; /* 0: none */
 	__u64 chance[BRUNT_DROP_SEGMENTS];	 /* by segments; [0] and [1] are base.threshold */

@@ -31,6 +31,7 @@ enum brunt_type {
 	BRUNT_T_DURATION, /* uint64_t ns; "200ms" */
 	BRUNT_T_RATIO,	  /* double 0..1; "30%" */
 	BRUNT_T_SIZE,	  /* uint64_t bytes; "64MiB" */
+	BRUNT_T_RATE,	  /* uint64_t bytes per second; "10mbit", or "100kbps", which is bytes as tc(8) has it */
 	BRUNT_T_QUANTITY, /* struct brunt_quantity; a string with a unit, or a bare number */
 	BRUNT_T_STRING,	  /* const char *; a string, or an array of lines joined by newlines */
 	BRUNT_T_NAME,	  /* const char *; [A-Za-z0-9] then [A-Za-z0-9._-], at most 64 */
@@ -52,6 +53,8 @@ enum brunt_shape {
 	/* struct brunt_list of table structs; a JSON object, each key lands in the BRUNT_T_NAME row with key NULL */
 	BRUNT_MAP,
 	BRUNT_PAIRS, /* struct brunt_list of struct brunt_pair; a JSON object of strings (env, headers, labels) */
+	/* struct brunt_ramp of a duration, ratio, count, number or rate; the bare value, or an object: from, to, in */
+	BRUNT_RAMPED,
 };
 
 struct brunt_list {
@@ -63,6 +66,27 @@ struct brunt_pair {
 	const char *key;
 	const char *value;
 };
+
+/*
+ * A number that may move while its fault is held. "200ms" stands still: from = to, in_ns = 0. An object moves in a
+ * straight line: { "from": "0ms", "to": "500ms", "in": "60s" }. In the type's base unit: ns, bytes/s, 0..1, a count.
+ */
+struct brunt_ramp {
+	double from, to;
+	uint64_t in_ns;
+	bool set; /* the key was given; a default leaves it false */
+};
+
+/* What it is elapsed_ns after the fault was armed; from then on when in_ns has passed, to. */
+double brunt_ramp_at(const struct brunt_ramp *ramp, uint64_t elapsed_ns);
+
+/* Whether it ever changes. */
+bool brunt_ramp_moves(const struct brunt_ramp *ramp);
+
+struct brunt_table;
+
+/* Whether any ramp of a decoded object (or of an object in it) moves; *ret_in_ns (may be NULL): how long until the last of them stands still. */
+bool brunt_param_moves(const struct brunt_table *table, const void *object, uint64_t *ret_in_ns);
 
 /* Where an object of the plan stands: for errors that are found after parsing. */
 struct brunt_place {
@@ -78,6 +102,8 @@ struct brunt_pick {
 	double share; /* 0..1 */
 };
 
+#define BRUNT_HOST_SIZE 104
+
 /* One end of a flow. What is left out matches everything. */
 struct brunt_endpoint {
 	uint8_t family;		     /* 0 any, 4, 6 */
@@ -85,6 +111,7 @@ struct brunt_endpoint {
 	uint8_t protocol;	     /* IPPROTO_TCP, _UDP, _ICMP (with family 6 or 0 also ICMPv6); 0 any */
 	uint8_t address[16];	     /* network order, host bits zero */
 	uint16_t port_min, port_max; /* host order, inclusive; 0,0 any */
+	char host[BRUNT_HOST_SIZE];  /* a name that stands for addresses, with family 0; "": none */
 };
 
 struct brunt_value { /* one word of an enumeration */
@@ -104,6 +131,7 @@ struct brunt_param {
 	const char *def; /* default, parsed by the same code as user input; NULL: zero */
 	const struct brunt_value *values; /* BRUNT_T_ENUM: ends with { 0 } */
 	const struct brunt_table *table;  /* BRUNT_T_OBJECT */
+	bool names;			  /* BRUNT_T_ENDPOINT: host names are taken, too */
 	size_t count_max;		  /* lists and maps: most elements; 0: 256 */
 	const char *example;		  /* a right value, as JSON, for docs and messages; NULL: made from type */
 	const char *help;		  /* one phrase, lower case, no full stop */
@@ -133,6 +161,14 @@ struct brunt_table {
 #define BRUNT_DURATION(S, m, ...) BRUNT_ROW(S, m, uint64_t, BRUNT_T_DURATION, __VA_ARGS__)
 #define BRUNT_RATIO(S, m, ...) BRUNT_ROW(S, m, double, BRUNT_T_RATIO, __VA_ARGS__)
 #define BRUNT_SIZE(S, m, ...) BRUNT_ROW(S, m, uint64_t, BRUNT_T_SIZE, __VA_ARGS__)
+#define BRUNT_RATE(S, m, ...) BRUNT_ROW(S, m, uint64_t, BRUNT_T_RATE, __VA_ARGS__)
+/* A value of type t (BRUNT_T_DURATION, _RATIO, _COUNT, _NUMBER, _RATE) that the plan may move: struct brunt_ramp m */
+#define BRUNT_RAMP(S, m, t, ...) \
+	BRUNT_ROW(S, m, struct brunt_ramp, (t) + 0 * sizeof(char[BRUNT_CAN_RAMP(t) ? 1 : -1]), .shape = BRUNT_RAMPED, \
+		  __VA_ARGS__)
+#define BRUNT_CAN_RAMP(t) \
+	((t) == BRUNT_T_DURATION || (t) == BRUNT_T_RATIO || (t) == BRUNT_T_COUNT || (t) == BRUNT_T_NUMBER || \
+	 (t) == BRUNT_T_RATE)
 #define BRUNT_QUANTITY(S, m, ...) BRUNT_ROW(S, m, struct brunt_quantity, BRUNT_T_QUANTITY, __VA_ARGS__)
 #define BRUNT_STRING(S, m, ...) BRUNT_ROW(S, m, const char *, BRUNT_T_STRING, __VA_ARGS__)
 #define BRUNT_NAME(S, m, ...) BRUNT_ROW(S, m, const char *, BRUNT_T_NAME, __VA_ARGS__)
@@ -207,11 +243,12 @@ const char *brunt_signal_name(int signal);
 const char *brunt_errno_name(int code);
 
 /*
- * Reads an endpoint; 0 or -EINVAL with a phrase. Names are not looked up.
+ * Reads an endpoint; 0 or -EINVAL with a phrase. A name is kept as such, not looked up.
  *
  *   endpoint = [ host ] [ ":" ports ] [ "/" protocol ]		at least one of the three
  *   host     = v4 [ "/" bits ] | v6 [ "/" bits ]		v6 without brackets: no ports may follow
  *            | "[" v6 [ "/" bits ] "]" | "[" v6 "]" "/" bits
+ *            | name						its last label begins with a letter
  *   ports    = port [ "-" port ]				1..65535
  *   protocol = "tcp" | "udp" | "icmp"				icmp has no ports
  *
@@ -221,6 +258,6 @@ int brunt_endpoint_parse(const char *text, struct brunt_endpoint *ret, struct br
 
 /*
  * Writes an endpoint as it would be typed ("10.0.0.0/8:5432/tcp", "[fd00::/8]:80", ":8080-8090"; a prefix of all bits
- * is left out; "any" when everything matches); returns buf (80 bytes suffice).
+ * is left out; "any" when everything matches); returns buf (80 bytes suffice, 128 with a name).
  */
 const char *brunt_endpoint_print(const struct brunt_endpoint *endpoint, char *buf, size_t size);

@@ -24,7 +24,7 @@ enum brunt_dimension {
 	BRUNT_DIM_TIME,	 /* [ns]    ns us ms s m h d */
 	BRUNT_DIM_RATIO, /* [0..1]  % */
 	BRUNT_DIM_SIZE,	 /* [bytes] B kB MB GB TB KiB MiB GiB TiB */
-	BRUNT_DIM_RATE,	 /* [bit/s] bit kbit mbit gbit */
+	BRUNT_DIM_RATE, /* [bit/s] bit kbit mbit gbit tbit, kibit ...; bytes: bps kbps ..., kibps ..., as tc(8) has them */
 	_BRUNT_DIM_MAX
 };
 

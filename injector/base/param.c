@@ -22,8 +22,7 @@ static void *member(const struct brunt_param *param, void *object)
 	return (char *)object + param->offset;
 }
 
-/* Tells what err says about the value at pointer. Lack of memory goes up instead. */
-static int tell(const struct brunt_scope *scope, const char *pointer, int r, const struct brunt_error *err)
+int brunt_param_tell(const struct brunt_scope *scope, const char *pointer, int r, const struct brunt_error *err)
 {
 	if (r == -ENOMEM)
 		return r;
@@ -41,7 +40,7 @@ static int decode_one(const struct brunt_scope *scope, const struct brunt_param 
 
 	if (param->type != BRUNT_T_OBJECT) {
 		r = brunt_param_read(param, scope, value, to, &err);
-		return r < 0 ? tell(scope, pointer, r, &err) : 0;
+		return r < 0 ? brunt_param_tell(scope, pointer, r, &err) : 0;
 	}
 	object = brunt_arena_get(scope->arena, param->table->size);
 	if (!object)
@@ -202,6 +201,8 @@ static int decode_value(const struct brunt_scope *scope, const struct brunt_para
 			const char *pointer, void *to)
 {
 	switch (param->shape) {
+	case BRUNT_RAMPED:
+		return brunt_param_read_ramp(param, scope, value, pointer, to);
 	case BRUNT_LIST:
 		return decode_list(scope, param, value, pointer, to);
 	case BRUNT_MAP:
@@ -244,6 +245,7 @@ static int decode_row(const struct brunt_scope *scope, const struct brunt_param 
 {
 	char place[BRUNT_POINTER_SIZE];
 	json_t *value;
+	int r;
 
 	if (param->type == BRUNT_T_PLACE) {
 		char *copy = brunt_arena_copy(scope->arena, pointer, strlen(pointer));
@@ -264,8 +266,11 @@ static int decode_row(const struct brunt_scope *scope, const struct brunt_param 
 	}
 	if (param->set)
 		*(bool *)((char *)to + param->set) = true;
-	return decode_value(scope, param, value, brunt_pointer_join(pointer, param->key, place, sizeof(place)),
-			    member(param, to));
+	r = decode_value(scope, param, value, brunt_pointer_join(pointer, param->key, place, sizeof(place)),
+			 member(param, to));
+	if (r == 0 && param->shape == BRUNT_RAMPED)
+		((struct brunt_ramp *)member(param, to))->set = true;
+	return r;
 }
 
 static bool is_known(const char *key, const struct brunt_part *parts, size_t count)
@@ -350,7 +355,7 @@ int brunt_param_decode(const struct brunt_scope *scope, json_t *object, const ch
 			continue;
 		r = parts[i].table->validate(parts[i].object, &err);
 		if (r < 0) {
-			r = tell(scope, pointer, r, &err);
+			r = brunt_param_tell(scope, pointer, r, &err);
 			if (r == -ENOMEM)
 				return r;
 			bad = true;

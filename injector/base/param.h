@@ -15,6 +15,16 @@ size_t brunt_param_value_size(const struct brunt_param *param);
 int brunt_param_read(const struct brunt_param *param, const struct brunt_scope *scope, json_t *value, void *to,
 		     struct brunt_error *err);
 
+/* Reads a ramp, or the bare value that stands still; what is wrong lands in scope->diags. 0, -EINVAL, -ENOMEM. */
+int brunt_param_read_ramp(const struct brunt_param *param, const struct brunt_scope *scope, json_t *value,
+			  const char *pointer, struct brunt_ramp *to);
+
+/* JSON Schema of a ramp; value: the schema of from and to, borrowed. New reference. */
+json_t *brunt_param_ramp_schema(json_t *value);
+
+/* Puts what err says about the value at pointer into scope->diags; -EINVAL, or -ENOMEM as it came. */
+int brunt_param_tell(const struct brunt_scope *scope, const char *pointer, int r, const struct brunt_error *err);
+
 /* The JSON that a row's .def stands for. New reference; NULL when memory is short or .def is not right. */
 json_t *brunt_param_default_json(const struct brunt_param *param);
 

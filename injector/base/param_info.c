@@ -22,6 +22,7 @@ static const struct {
 	[BRUNT_T_DURATION] = { sizeof(uint64_t), "a time", "\"200ms\"", false },
 	[BRUNT_T_RATIO] = { sizeof(double), "a ratio", "\"5%\"", false },
 	[BRUNT_T_SIZE] = { sizeof(uint64_t), "a size", "\"64MiB\"", false },
+	[BRUNT_T_RATE] = { sizeof(uint64_t), "a rate", "\"10mbit\"", false },
 	[BRUNT_T_QUANTITY] = { sizeof(struct brunt_quantity), "a quantity", "\"200ms\"", false },
 	[BRUNT_T_STRING] = { sizeof(const char *), "a string", NULL, false },
 	[BRUNT_T_NAME] = { sizeof(const char *), "a name", NULL, false },
@@ -39,6 +40,8 @@ _Static_assert(BRUNT_COUNT(types) == _BRUNT_T_MAX, "every type has a row");
 
 size_t brunt_param_value_size(const struct brunt_param *param)
 {
+	if (param->shape == BRUNT_RAMPED)
+		return sizeof(struct brunt_ramp);
 	if (param->type == BRUNT_T_OBJECT && param->shape != BRUNT_ONE)
 		return param->table->size;
 	return types[param->type].size;
@@ -79,5 +82,7 @@ const char *brunt_param_limit_print(const struct brunt_param *param, double limi
 		dimension = BRUNT_DIM_RATIO;
 	else if (param->type == BRUNT_T_SIZE)
 		dimension = BRUNT_DIM_SIZE;
+	else if (param->type == BRUNT_T_RATE)
+		return brunt_quantity_print(limit * 8, BRUNT_DIM_RATE, buf, size);
 	return brunt_quantity_print(limit, dimension, buf, size);
 }

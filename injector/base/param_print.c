@@ -95,6 +95,9 @@ static void put_value(struct out *out, const struct brunt_param *param, const vo
 	case BRUNT_T_SIZE:
 		put_quantity(out, (double)*(const uint64_t *)value, BRUNT_DIM_SIZE);
 		break;
+	case BRUNT_T_RATE:
+		put_quantity(out, (double)*(const uint64_t *)value * 8, BRUNT_DIM_RATE);
+		break;
 	case BRUNT_T_RATIO:
 		put_quantity(out, *(const double *)value, BRUNT_DIM_RATIO);
 		break;
@@ -132,6 +135,17 @@ static void put_value(struct out *out, const struct brunt_param *param, const vo
 	}
 }
 
+static void put_ramp(struct out *out, const struct brunt_param *param, const struct brunt_ramp *ramp)
+{
+	char buf[64];
+
+	put(out, "%s", brunt_param_limit_print(param, ramp->from, buf, sizeof(buf)));
+	if (!brunt_ramp_moves(ramp))
+		return;
+	put(out, " -> %s", brunt_param_limit_print(param, ramp->to, buf, sizeof(buf)));
+	put(out, " in %s", brunt_duration_print(ramp->in_ns, buf, sizeof(buf)));
+}
+
 const char *brunt_param_print(const struct brunt_param *param, const void *object, char *buf, size_t size)
 {
 	const void *value = (const char *)object + param->offset;
@@ -142,6 +156,10 @@ const char *brunt_param_print(const struct brunt_param *param, const void *objec
 		buf[0] = '\0';
 	if (param->shape == BRUNT_ONE) {
 		put_value(&out, param, value);
+		return buf;
+	}
+	if (param->shape == BRUNT_RAMPED) {
+		put_ramp(&out, param, value);
 		return buf;
 	}
 	for (size_t i = 0; i < list->count; i++) {
@@ -176,23 +194,15 @@ static void put_limits(struct out *out, const struct brunt_param *param)
 const char *brunt_param_accepts(const struct brunt_param *param, char *buf, size_t size)
 {
 	static const char *const nouns[] = {
-		[BRUNT_T_BOOL] = "true or false",
-		[BRUNT_T_COUNT] = "whole number",
-		[BRUNT_T_NUMBER] = "number",
-		[BRUNT_T_DURATION] = "duration",
-		[BRUNT_T_RATIO] = "ratio",
-		[BRUNT_T_SIZE] = "size",
-		[BRUNT_T_QUANTITY] = "quantity or number",
-		[BRUNT_T_STRING] = "string",
-		[BRUNT_T_NAME] = "name",
-		[BRUNT_T_PATH] = "path",
-		[BRUNT_T_REGEX] = "regular expression",
-		[BRUNT_T_ENUM] = "one of ",
-		[BRUNT_T_ERRNO] = "errno",
-		[BRUNT_T_SIGNAL] = "signal",
-		[BRUNT_T_PICK] = "count, share or \"all\"",
-		[BRUNT_T_ENDPOINT] = "endpoint",
-		[BRUNT_T_OBJECT] = "object",
+		[BRUNT_T_BOOL] = "true or false", [BRUNT_T_COUNT] = "whole number",
+		[BRUNT_T_NUMBER] = "number",	  [BRUNT_T_DURATION] = "duration",
+		[BRUNT_T_RATIO] = "ratio",	  [BRUNT_T_SIZE] = "size",
+		[BRUNT_T_RATE] = "rate",	  [BRUNT_T_QUANTITY] = "quantity or number",
+		[BRUNT_T_STRING] = "string",	  [BRUNT_T_NAME] = "name",
+		[BRUNT_T_PATH] = "path",	  [BRUNT_T_REGEX] = "regular expression",
+		[BRUNT_T_ENUM] = "one of ",	  [BRUNT_T_ERRNO] = "errno",
+		[BRUNT_T_SIGNAL] = "signal",	  [BRUNT_T_PICK] = "count, share or \"all\"",
+		[BRUNT_T_ENDPOINT] = "endpoint",  [BRUNT_T_OBJECT] = "object",
 		[BRUNT_T_ANY] = "value",
 	};
 	struct out out = { buf, size, 0 };
@@ -215,5 +225,7 @@ const char *brunt_param_accepts(const struct brunt_param *param, char *buf, size
 	else if (example)
 		put(&out, ", such as %s", example);
 	put_limits(&out, param);
+	if (param->shape == BRUNT_RAMPED)
+		put(&out, "; or a ramp { \"from\", \"to\", \"in\" }");
 	return buf;
 }

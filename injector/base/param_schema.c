@@ -20,7 +20,7 @@
 
 #define TIME_UNIT    "(ns|us|ms|s|m|h|d)"
 #define SIZE_UNIT    "(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)"
-#define RATE_UNIT    "(bit|kbit|mbit|gbit)"
+#define RATE_UNIT    "[kmgt]?i?(bit|bps)"
 #define TIME_PATTERN "(" NUMBER TIME_UNIT ")+|P[0-9.WDTHMS]+"
 
 static json_t *pattern(const char *text)
@@ -122,6 +122,8 @@ static json_t *one_schema(const struct brunt_param *param, json_t *defs)
 		return STRING_LIKE(NUMBER "%");
 	case BRUNT_T_SIZE:
 		return STRING_LIKE(NUMBER SIZE_UNIT);
+	case BRUNT_T_RATE:
+		return STRING_LIKE(NUMBER "(" RATE_UNIT ")");
 	case BRUNT_T_QUANTITY:
 		return json_pack("{s:[{s:s, s:i}, o]}", "anyOf", "type", "number", "minimum", 0,
 				 STRING_LIKE(TIME_PATTERN "|" NUMBER "(%|" SIZE_UNIT "|" RATE_UNIT ")?"));
@@ -159,6 +161,8 @@ static json_t *shape_schema(const struct brunt_param *param, json_t *defs)
 	if (!one)
 		return NULL;
 	switch (param->shape) {
+	case BRUNT_RAMPED:
+		return json_pack("{s:[o, o]}", "anyOf", one, brunt_param_ramp_schema(one));
 	case BRUNT_LIST:
 		return json_pack("{s:[O, {s:s, s:o, s:i}]}", "anyOf", one, "type", "array", "items", one, "maxItems",
 				 max);

@@ -37,6 +37,10 @@ int brunt_param_fail_kind(const struct brunt_param_reader *in, const json_t *val
 {
 	const char *example = brunt_param_example(in->param);
 
+	if (example && in->param->shape == BRUNT_RAMPED)
+		return brunt_fail(in->err, EINVAL,
+				  "must be %s, such as %s, or a ramp { \"from\", \"to\", \"in\" }; not %s",
+				  brunt_param_noun(in->param), example, brunt_json_kind(value));
 	if (example)
 		return brunt_fail(in->err, EINVAL, "must be %s, such as %s; not %s", brunt_param_noun(in->param),
 				  example, brunt_json_kind(value));
@@ -166,6 +170,8 @@ static int read_quantity(const struct brunt_param_reader *in, json_t *value, enu
 		if (r < 0)
 			return r;
 	}
+	if (in->param->type == BRUNT_T_RATE)
+		quantity.value /= 8; /* units count bits, the row bytes */
 	r = check_range(in, quantity.value, brunt_text_quote(text, shown));
 	if (r < 0)
 		return r;
@@ -285,9 +291,16 @@ static int read_pick(const struct brunt_param_reader *in, json_t *value, struct 
 
 static int read_endpoint(const struct brunt_param_reader *in, json_t *value, struct brunt_endpoint *to)
 {
+	char shown[BRUNT_QUOTE_SIZE];
+	int r;
+
 	if (!json_is_string(value))
 		return brunt_param_fail_kind(in, value);
-	return brunt_endpoint_parse(json_string_value(value), to, in->err);
+	r = brunt_endpoint_parse(json_string_value(value), to, in->err);
+	if (r || !to->host[0] || in->param->names)
+		return r;
+	brunt_text_quote(to->host, shown);
+	return brunt_fail(in->err, EINVAL, "'%s' is no address, and names are not looked up here", shown);
 }
 
 int brunt_param_read(const struct brunt_param *param, const struct brunt_scope *scope, json_t *value, void *to,
@@ -308,6 +321,8 @@ int brunt_param_read(const struct brunt_param *param, const struct brunt_scope *
 		return read_whole(&in, value, BRUNT_DIM_TIME, to);
 	case BRUNT_T_SIZE:
 		return read_whole(&in, value, BRUNT_DIM_SIZE, to);
+	case BRUNT_T_RATE:
+		return read_whole(&in, value, BRUNT_DIM_RATE, to);
 	case BRUNT_T_RATIO:
 		return read_ratio(&in, value, to);
 	case BRUNT_T_QUANTITY:

@@ -40,6 +40,21 @@ static const struct unit units[] = {
 	{ "kbit", BRUNT_DIM_RATE, 1000, 1 },
 	{ "mbit", BRUNT_DIM_RATE, 1000000, 1 },
 	{ "gbit", BRUNT_DIM_RATE, 1000000000, 1 },
+	{ "tbit", BRUNT_DIM_RATE, UINT64_C(1000000000000), 1 },
+	{ "kibit", BRUNT_DIM_RATE, 1024, 1 },
+	{ "mibit", BRUNT_DIM_RATE, 1024 * 1024, 1 },
+	{ "gibit", BRUNT_DIM_RATE, 1024 * 1024 * 1024, 1 },
+	{ "tibit", BRUNT_DIM_RATE, UINT64_C(1) << 40, 1 },
+	/* tc(8), "PARAMETERS": bps is bytes per second. */
+	{ "bps", BRUNT_DIM_RATE, 8, 1 },
+	{ "kbps", BRUNT_DIM_RATE, 8000, 1 },
+	{ "mbps", BRUNT_DIM_RATE, 8000000, 1 },
+	{ "gbps", BRUNT_DIM_RATE, UINT64_C(8000000000), 1 },
+	{ "tbps", BRUNT_DIM_RATE, UINT64_C(8000000000000), 1 },
+	{ "kibps", BRUNT_DIM_RATE, 8 * 1024, 1 },
+	{ "mibps", BRUNT_DIM_RATE, 8 * 1024 * 1024, 1 },
+	{ "gibps", BRUNT_DIM_RATE, UINT64_C(8) << 30, 1 },
+	{ "tibps", BRUNT_DIM_RATE, UINT64_C(8) << 40, 1 },
 };
 
 static const struct {
@@ -60,7 +75,12 @@ static const struct {
 			     { "MiB", "MB" },
 			     9e18,
 			     "8000000TB" },
-	[BRUNT_DIM_RATE] = { "rate", "a rate", "bit, kbit, mbit, gbit", { "kbit", "mbit" }, 9e18, "9000000000gbit" },
+	[BRUNT_DIM_RATE] = { "rate",
+			     "a rate",
+			     "bit, kbit, mbit, gbit, tbit, bps, kbps, mbps, gbps, tbps",
+			     { "kbit", "mbit" },
+			     9e18,
+			     "9000000000gbit" },
 };
 _Static_assert(BRUNT_COUNT(dimensions) == _BRUNT_DIM_MAX, "every dimension has a row");
 
@@ -189,6 +209,13 @@ static int fail_unit(const char *text, const char *shown, const char *unit, enum
 				  (int)(unit - text), text, rest);
 	if (*unit == ',')
 		return brunt_fail(err, EINVAL, "'%s' has a comma; write the decimal point as \".\"", shown);
+	/* "Mbps" is megabits to most people, and "mbps" megabytes to tc: nothing is guessed. */
+	if (strlen(unit) >= 3 && strcasecmp(unit + strlen(unit) - 3, "bps") == 0 &&
+	    (want == BRUNT_DIM_RATE || want == _BRUNT_DIM_MAX))
+		return brunt_fail(
+			err, EINVAL,
+			"'%s' has an unknown unit; write 'mbit' for bits or, as tc does, 'mbps' for bytes a second",
+			shown);
 	for (size_t i = 0; i < BRUNT_COUNT(units); i++)
 		if ((want == _BRUNT_DIM_MAX || units[i].dimension == want) && strcasecmp(units[i].name, unit) == 0)
 			return brunt_fail(err, EINVAL, "'%s' has an unknown unit; did you mean '%s'?", shown,

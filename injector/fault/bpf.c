@@ -6,9 +6,12 @@
 #include <limits.h>
 #include <math.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -272,6 +275,44 @@ bool brunt_bpf_has_tcx(int program)
 	if (fd >= 0)
 		close(fd);
 	return fd == -ENODEV;
+}
+
+static unsigned network_of(int fd, unsigned index)
+{
+	struct ifreq request;
+
+	memset(&request, 0, sizeof(request));
+	if (!if_indextoname(index, request.ifr_name) || ioctl(fd, SIOCGIFHWADDR, &request))
+		return BRUNT_NETWORK_UNKNOWN;
+	switch (request.ifr_hwaddr.sa_family) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		return BRUNT_NETWORK_ETHERNET;
+	case ARPHRD_NONE:
+		return BRUNT_NETWORK_FIRST;
+	default:
+		return BRUNT_NETWORK_UNKNOWN;
+	}
+}
+
+unsigned brunt_bpf_network(const struct brunt_victims *victims)
+{
+	BRUNT_AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned all = BRUNT_NETWORK_UNKNOWN;
+	bool first = true;
+
+	for (size_t i = 0; fd >= 0 && i < victims->matched; i++) {
+		unsigned one;
+
+		if (!victims->items[i].picked)
+			continue;
+		one = network_of(fd, victims->items[i].interface_index);
+		if (!first && one != all)
+			return BRUNT_NETWORK_UNKNOWN;
+		all = one;
+		first = false;
+	}
+	return all;
 }
 
 int brunt_bpf_open_cgroup(const char *mount, const struct brunt_item *item, struct brunt_error *err)

@@ -80,6 +80,12 @@ int brunt_bpf_attach_interface(struct brunt_bpf *bpf, int program, unsigned inte
 /* Does this kernel have tcx links (6.6)? Asks for one on an interface that cannot exist. */
 bool brunt_bpf_has_tcx(int program);
 
+/*
+ * Where the network header of packets at these interfaces begins, for tc programs: enum brunt_network, UNKNOWN when they
+ * differ or are of a kind that we don't know. victims: interfaces of our own network namespace.
+ */
+unsigned brunt_bpf_network(const struct brunt_victims *victims);
+
 /* Opens the cgroup directory of an item and checks that it is still the one that was resolved. fd or -errno. */
 int brunt_bpf_open_cgroup(const char *mount, const struct brunt_item *item, struct brunt_error *err);
 

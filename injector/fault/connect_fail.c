@@ -30,7 +30,7 @@ enum call { CONNECT, SEND, BIND };
 struct fail_params {
 	int code;
 	struct brunt_list calls; /* of int: enum call */
-	double probability;
+	struct brunt_ramp probability;
 	struct brunt_list to, except;
 };
 
@@ -39,6 +39,7 @@ struct fail_state {
 	struct connect_fail_bpf *skel;
 	struct brunt_bpf bpf;
 	struct brunt_fail_control *control;
+	double probability;		     /* now */
 	const struct brunt_victims *victims; /* from prepare to detach */
 	enum brunt_target_kind kind;
 	char mount[PATH_MAX];
@@ -76,7 +77,8 @@ static const struct brunt_param fail_params[] = {
 	  .help = "what the call returns; before Linux 5.18 only EPERM can be had" },
 	BRUNT_LIST_OF(struct fail_params, calls, BRUNT_T_ENUM, .values = calls, .count_max = 3,
 		      .example = "[\"connect\", \"send\"]", .help = "which calls fail; connect alone when left out"),
-	BRUNT_RATIO(struct fail_params, probability, .def = "100%", .max = 1, .help = "chance that a call fails"),
+	BRUNT_RAMP(struct fail_params, probability, BRUNT_T_RATIO, .def = "100%", .max = 1,
+		   .help = "chance that a call fails"),
 	BRUNT_LIST_OF(
 		struct fail_params, to, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.5:5432/tcp\"]",
 		.help = "only calls that name one of these: the peer of connect and send, the own address of bind"),
@@ -158,6 +160,16 @@ static void cleanup_state(struct fail_state **state)
 	fail_unload(*state);
 }
 
+static int fail_change(void *opaque, uint64_t elapsed_ns, struct brunt_error *err)
+{
+	struct fail_state *state = opaque;
+
+	(void)err;
+	state->probability = brunt_ramp_at(&state->params->probability, elapsed_ns);
+	brunt_bpf_set_chance(&state->bpf, state->probability);
+	return 0;
+}
+
 static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,
 		     struct brunt_error *err)
 {
@@ -189,7 +201,7 @@ static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		return r;
 	state->control = &state->skel->bss->control;
 	state->control->code = params->code;
-	brunt_bpf_set_chance(&state->bpf, params->probability);
+	(void)fail_change(state, 0, NULL);
 	r = brunt_bpf_rules(&state->bpf, BRUNT_RULES_TO, &params->to, err);
 	r = r ?: brunt_bpf_rules(&state->bpf, BRUNT_RULES_EXCEPT, &params->except, err);
 	if (r)
@@ -302,7 +314,7 @@ static int fail_poll(void *opaque, struct brunt_hits *ret)
 
 	if (r)
 		return r;
-	brunt_bpf_near_miss(ret, "call", &state->params->to, state->params->probability);
+	brunt_bpf_near_miss(ret, "call", &state->params->to, state->probability);
 	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
 	return 0;
 }
@@ -343,6 +355,7 @@ const struct brunt_injector brunt_fault_connect_fail = {
 	.attach = fail_attach,
 	.arm = fail_arm,
 	.renew = fail_renew,
+	.change = fail_change,
 	.poll = fail_poll,
 	.disarm = fail_disarm,
 	.verify = fail_verify,

@@ -36,7 +36,7 @@
 enum direction { EGRESS = 1, INGRESS = 2, BOTH = 3 };
 
 struct drop_params {
-	double probability;
+	struct brunt_ramp probability;
 	struct brunt_list to, local, except;
 	int direction;
 	bool error;
@@ -47,6 +47,7 @@ struct drop_state {
 	struct packet_drop_bpf *skel;
 	struct brunt_bpf bpf;
 	struct brunt_drop_control *control;
+	double probability;		     /* now */
 	const struct brunt_victims *victims; /* from prepare to detach */
 	enum brunt_target_kind kind;
 	int program[BOTH + 1]; /* by direction, for cgroups */
@@ -72,8 +73,8 @@ static const struct brunt_value directions[] = {
 #define ENDPOINT_HELP "address[/prefix][:port[-port]][/protocol], [v6]:port, or :port"
 
 static const struct brunt_param drop_params[] = {
-	BRUNT_RATIO(struct drop_params, probability, .def = "100%", .max = 1,
-		    .help = "chance that a packet is lost, each network packet of a large send counted by itself"),
+	BRUNT_RAMP(struct drop_params, probability, BRUNT_T_RATIO, .def = "100%", .max = 1,
+		   .help = "chance that a packet is lost, each network packet of a large send counted by itself"),
 	BRUNT_LIST_OF(struct drop_params, to, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.5:5432/tcp\"]",
 		      .help = "only packets to or from these remote ends: " ENDPOINT_HELP "; later fragments of a "
 			      "packet carry no ports and are judged by address"),
@@ -139,6 +140,7 @@ static void drop_describe(const struct brunt_fault *fault, const struct brunt_vi
 /* The chance that a packet of n segments loses one, each lost with probability p: then it is lost whole. */
 static void fill_chances(struct drop_state *state, double p)
 {
+	state->probability = p;
 	brunt_bpf_set_chance(&state->bpf, p);
 	for (int n = 0; n < BRUNT_DROP_SEGMENTS; n++)
 		state->control->chance[n] = brunt_bpf_chance(p >= 1 ? 1 : -expm1((n ? n : 1) * log1p(-p)));
@@ -195,7 +197,7 @@ static int drop_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		return r;
 	state->control = &state->skel->bss->control;
 	state->control->verdict = params->error ? 0 : 2;
-	fill_chances(state, params->probability);
+	fill_chances(state, brunt_ramp_at(&params->probability, 0));
 	state->program[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_out");
 	state->program[INGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_in");
 	state->program_tc[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_tc_out");
@@ -354,6 +356,7 @@ static int drop_attach(void *opaque, struct brunt_error *err)
 	switch (state->kind) {
 	case BRUNT_TARGET_INTERFACE:
 		state->control->scope = BRUNT_DROP_INTERFACE;
+		state->control->network = brunt_bpf_network(state->victims);
 		return attach_interfaces(state, err);
 	case BRUNT_TARGET_PROCESS:
 		state->control->scope = BRUNT_DROP_TAGGED;
@@ -376,6 +379,15 @@ static void drop_renew(void *opaque, uint64_t expires)
 	brunt_bpf_renew(&((struct drop_state *)opaque)->bpf, expires);
 }
 
+static int drop_change(void *opaque, uint64_t elapsed_ns, struct brunt_error *err)
+{
+	struct drop_state *state = opaque;
+
+	(void)err;
+	fill_chances(state, brunt_ramp_at(&state->params->probability, elapsed_ns));
+	return 0;
+}
+
 static void drop_disarm(void *opaque)
 {
 	brunt_bpf_disarm(&((struct drop_state *)opaque)->bpf);
@@ -393,7 +405,7 @@ static int drop_poll(void *opaque, struct brunt_hits *ret)
 
 	if (r)
 		return r;
-	brunt_bpf_near_miss(ret, "packet", &state->params->to, state->params->probability);
+	brunt_bpf_near_miss(ret, "packet", &state->params->to, state->probability);
 	if (!ret->hit && !ret->seen && state->kind == BRUNT_TARGET_PROCESS && state->victims && !state->tagged)
 		(void)snprintf(ret->near_miss, sizeof(ret->near_miss),
 			       "no packet came by; the target had no sockets when the fault began");
@@ -440,6 +452,7 @@ const struct brunt_injector brunt_fault_packet_drop = {
 	.attach = drop_attach,
 	.arm = drop_arm,
 	.renew = drop_renew,
+	.change = drop_change,
 	.poll = drop_poll,
 	.disarm = drop_disarm,
 	.verify = drop_verify,

@@ -71,12 +71,30 @@ static void verify(struct held_slot *slot)
 	}
 }
 
+int held_let_go(struct held_slot *slot)
+{
+	disarm(slot);
+	verify(slot);
+	return slot->code ? -EBUSY : 0;
+}
+
+void brunt_held_hurry(struct brunt_held *held)
+{
+	held->hurried = held->plan->on_abort == BRUNT_ON_ABORT_NOW;
+}
+
+static void hurry(const struct brunt_held *held, const struct held_slot *slot)
+{
+	if (held->hurried && slot->injector->hurry)
+		slot->injector->hurry(slot->state);
+}
+
 /* Counters first: detach may take the object away that has them. */
 static void detach(struct brunt_held *held, struct held_slot *slot)
 {
 	held_report_hits(held, slot);
 	/* Lost since the last poll: it was not held to here. */
-	if (slot->armed && slot->hits.detached)
+	if ((slot->armed || slot->off) && slot->hits.detached)
 		held_tell_lost(held, slot, -ENOLINK, "what held it was gone before it was undone");
 	if (slot->injector->detach)
 		slot->injector->detach(slot->state);
@@ -104,8 +122,10 @@ static void settle(struct brunt_held *held, struct held_slot *slot)
 	uint32_t step = slot->step->index;
 
 	slot->armed = false;
+	slot->off = false;
 	slot->touched = slot->code != 0;
-	if (held->ledger)
+	slot->leaving = slot->injector->settled != NULL;
+	if (held->ledger && (slot->code || !slot->leaving))
 		(void)brunt_ledger_mark(held->ledger, slot->code ? BRUNT_LEDGER_RESIDUE : BRUNT_LEDGER_UNDONE, step);
 	if (!slot->code)
 		forget(held, step);
@@ -129,6 +149,7 @@ static void tell_reverted(struct brunt_held *held, const struct held_slot *slot)
 
 int held_undo_quietly(struct brunt_held *held, struct held_slot *slot)
 {
+	hurry(held, slot);
 	disarm(slot);
 	verify(slot);
 	detach(held, slot);
@@ -166,8 +187,10 @@ int brunt_held_revert_all(struct brunt_held *held, struct brunt_error *err)
 {
 	size_t count = held->stack_count, stayed = 0;
 
-	for (size_t i = count; i-- > 0;)
+	for (size_t i = count; i-- > 0;) {
+		hurry(held, &held->slots[held->stack[i]]);
 		disarm(&held->slots[held->stack[i]]);
+	}
 	for (size_t i = count; i-- > 0;) {
 		verify(&held->slots[held->stack[i]]);
 		stayed += held->slots[held->stack[i]].code != 0;
@@ -193,4 +216,50 @@ int brunt_held_revert_all(struct brunt_held *held, struct brunt_error *err)
 		if (held->slots[i].happened)
 			held_report_hits(held, &held->slots[i]);
 	return stayed ? -EBUSY : 0;
+}
+
+/* -EAGAIN as long as it is worth waiting for. */
+static int look_whether_gone(struct brunt_held *held, struct held_slot *slot)
+{
+	int r;
+
+	if (!slot->leaving)
+		return 0;
+	slot->why = (struct brunt_error){ 0 };
+	r = slot->injector->settled(slot->state, &slot->why);
+	slot->leaving = r != 0;
+	if (!r && held->ledger && !slot->touched)
+		(void)brunt_ledger_mark(held->ledger, BRUNT_LEDGER_UNDONE, slot->step->index);
+	return r;
+}
+
+int held_settle(struct brunt_held *held, uint64_t until)
+{
+	const struct timespec pause = { .tv_nsec = VERIFY_PAUSE };
+	size_t waiting, left = 0;
+
+	do {
+		waiting = 0;
+		for (uint32_t i = 0; i < held->plan->step_count; i++)
+			waiting += held->slots[i].step && look_whether_gone(held, &held->slots[i]) == -EAGAIN;
+		if (waiting)
+			(void)nanosleep(&pause, NULL);
+	} while (waiting && brunt_now() < until);
+	for (uint32_t i = 0; i < held->plan->step_count; i++) {
+		struct held_slot *slot = &held->slots[i];
+
+		if (!slot->leaving)
+			continue;
+		left++;
+		slot->code = -EBUSY;
+		slot->at = brunt_now();
+		if (held->ledger)
+			(void)brunt_ledger_mark(held->ledger, BRUNT_LEDGER_RESIDUE, i);
+		tell_reverted(held, slot);
+	}
+	/* What the last packets met. */
+	for (uint32_t i = 0; i < held->plan->step_count; i++)
+		if (held->slots[i].was_held && held->slots[i].injector->settled)
+			held_report_hits(held, &held->slots[i]);
+	return left ? -EBUSY : 0;
 }

@@ -68,6 +68,8 @@ static json_t *tell_fault(const struct brunt_story *story, const struct story_st
 	set_count(told, "seen", step->seen);
 	set_count(told, "matched", step->matched);
 	set_count(told, "hit", step->hit);
+	if (step->unwanted)
+		set_count(told, "unwanted", step->unwanted);
 	set_text(told, "hit_noun", step->noun);
 	set_text(told, "near_miss", step->near_miss);
 	if (step->matched)
@@ -79,6 +81,10 @@ static json_t *tell_fault(const struct brunt_story *story, const struct story_st
 	if (step->reverted) {
 		set_moment(told, "reverted_after_ns", story, step->reverted_at);
 		set_count(told, "held_ns", step->held_for);
+		if (step->pulse_on) {
+			set_count(told, "pulses", step->pulses);
+			set_count(told, "in_effect_ns", step->effect_for);
+		}
 		set(told, "clean", json_boolean(step->clean));
 		set_text(told, "reverted_because", step->reason);
 		set_text(told, "revert_why", step->revert_why);

@@ -130,11 +130,18 @@ static void say_fault(const struct brunt_story *story, const struct story_step *
 				   step->held_for > step->hold + step->hold / 100 + 5 * BRUNT_MS))
 			say(sentence, " of %s", brunt_duration_print(step->hold, asked, sizeof(asked)));
 	}
+	if (step->pulse_on && step->reverted) {
+		separate(sentence);
+		say(sentence, "%s pulse%s, %s in effect", row_count(step->pulses, asked, sizeof(asked)),
+		    step->pulses == 1 ? "" : "s", brunt_duration_print(step->effect_for, text, sizeof(text)));
+	}
 	separate(sentence);
 	say(sentence, "%s", words_hits(step, text, sizeof(text)));
 	if (step->matched > step->hit)
 		say(sentence, " of %s (%.3g %%)", row_count(step->matched, asked, sizeof(asked)),
 		    100.0 * (double)step->hit / (double)step->matched);
+	if (step->unwanted)
+		say(sentence, ", and %s lost that nobody asked for", row_count(step->unwanted, asked, sizeof(asked)));
 	if (step->hit < step->hits_min)
 		say(sentence, ", asked at least %s%s%s", row_count(step->hits_min, asked, sizeof(asked)),
 		    step->near_miss && *step->near_miss ? ": " : "", step->near_miss ? step->near_miss : "");

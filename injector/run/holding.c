@@ -28,16 +28,20 @@ uint64_t controller_verb(struct controller *ctl, enum brunt_verb_kind kind, uint
 
 static void send_revert_all(struct controller *ctl)
 {
-	ctl->revert_sent = controller_verb(ctl, BRUNT_VERB_REVERT_ALL, 0) != 0;
+	ctl->revert_sent =
+		controller_verb(ctl, BRUNT_VERB_REVERT_ALL, ctl->revert_aborts ? BRUNT_REVERT_ABORT : 0) != 0;
 	if (!ctl->revert_sent && ctl->holder < 0)
 		ctl->reverted_all = true;
 }
 
-void controller_revert_all(struct controller *ctl)
+void controller_revert_all(struct controller *ctl, bool abort)
 {
-	if (ctl->revert_asked)
+	/* A revert that goes on in peace may still become an abort. */
+	if (ctl->revert_asked && (!abort || ctl->revert_aborts || ctl->reverted_all))
 		return;
-	ctl->revert_asked = brunt_now();
+	ctl->revert_aborts |= abort;
+	if (!ctl->revert_asked)
+		ctl->revert_asked = brunt_now();
 	send_revert_all(ctl);
 }
 
@@ -84,6 +88,8 @@ static void on_hits(struct controller *ctl, const struct brunt_report *report)
 		json_pack("{s:s, s:I, s:I, s:I}", "step", ctl->plan->steps[report->index]->name, "seen",
 			  (json_int_t)hits->seen, "matched", (json_int_t)hits->matched, "hit", (json_int_t)hits->hit);
 
+	if (fields && hits->unwanted)
+		(void)json_object_set_new(fields, "unwanted", json_integer((json_int_t)hits->unwanted));
 	if (fields && hits->near_miss[0])
 		(void)json_object_set_new(fields, "near_miss", json_string(hits->near_miss));
 	controller_emit_fields(ctl, "fault.hits", report->at, fields);
@@ -163,6 +169,12 @@ static void on_report(struct controller *ctl, const struct brunt_report *report)
 		break;
 	case BRUNT_REPORT_LOST:
 		on_lost(ctl, report);
+		break;
+	case BRUNT_REPORT_PULSE:
+		if (report->index < ctl->plan->step_count)
+			controller_emit(ctl, "fault.pulse", report->at, "{s:s, s:b}", "step",
+					ctl->plan->steps[report->index]->name, "on",
+					!!(report->flags & BRUNT_REPORT_ON));
 		break;
 	case BRUNT_REPORT_LAPSED:
 		controller_stop(ctl, STOP_LEASE,

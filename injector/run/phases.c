@@ -19,6 +19,7 @@
 #include "run/steps.h"
 
 #define PREPARE_WITHIN		 (30 * BRUNT_S)
+#define SETTLE_WITHIN		 (62 * BRUNT_S)
 #define UNDO_WITHIN		 (2 * BRUNT_S) /* then the lease has ended it */
 #define LAUNCHER_WITHIN		 (1 * BRUNT_S) /* to die, after SIGKILL */
 #define RECOVERER_WITHIN	 (5 * BRUNT_S)
@@ -162,7 +163,7 @@ static void revert(struct controller *ctl)
 
 	if (ctl->stop <= STOP_METHOD && ctl->first_applied)
 		controller_phase(ctl, "revert");
-	controller_revert_all(ctl);
+	controller_revert_all(ctl, false);
 	until = brunt_now() + UNDO_WITHIN + ctl->plan->lease;
 	while (!ctl->reverted_all && brunt_now() < until)
 		controller_turn(ctl, until);
@@ -265,7 +266,7 @@ static void after(struct controller *ctl)
 static void continue_roles(const struct controller *ctl)
 {
 	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
-		if (ctl->shared->pid[role] > 0 && role != BRUNT_ROLE_PAUSER && role != BRUNT_ROLE_RESPONDER)
+		if (ctl->shared->pid[role] > 0 && !brunt_roles[role].of_fault)
 			(void)kill(ctl->shared->pid[role], SIGCONT);
 }
 
@@ -300,7 +301,8 @@ static void put_away(struct controller *ctl)
 	end_launcher(ctl);
 	if (ctl->holder >= 0) {
 		(void)controller_verb(ctl, BRUNT_VERB_END, 0);
-		until = brunt_now() + UNDO_WITHIN;
+		/* Nothing is in effect any more: what waits in a line still arrives, unless the user is in a hurry. */
+		until = brunt_now() + (ctl->signals ? UNDO_WITHIN : SETTLE_WITHIN);
 		while (ctl->holder >= 0 && brunt_now() < until)
 			controller_turn(ctl, until);
 	}

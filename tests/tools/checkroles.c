@@ -89,6 +89,8 @@ static unsigned kind_of(pid_t pid, int fd, const char *link, const struct stat *
 	if (strstr(link, "[eventpoll]") || strstr(link, "[timerfd]") || strstr(link, "[signalfd]") ||
 	    strstr(link, "[eventfd]"))
 		return BRUNT_FD_EVENT;
+	if (!strcmp(link, "/dev/net/tun") || !strncmp(link, "net:[", 5))
+		return BRUNT_FD_DEVICE;
 	if (S_ISFIFO(st->st_mode))
 		return BRUNT_FD_PIPE;
 	if (S_ISDIR(st->st_mode))

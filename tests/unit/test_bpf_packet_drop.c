@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
 #include <math.h>
 #include <stddef.h>
 
@@ -19,7 +20,7 @@ struct packet {
 static struct packet_drop_bpf *skel;
 static struct brunt_bpf bpf;
 static struct brunt_drop_control *control;
-static int program_out, program_in;
+static int program_out, program_in, program_tc_out, program_tc_in;
 
 static int setup(void **unused)
 {
@@ -34,6 +35,8 @@ static int setup(void **unused)
 	control = &skel->bss->control;
 	program_out = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_out");
 	program_in = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_in");
+	program_tc_out = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_tc_out");
+	program_tc_in = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_tc_in");
 	return 0;
 }
 
@@ -126,14 +129,26 @@ static unsigned run(int program, const struct packet *packet, unsigned repeat, u
 	return options.retval;
 }
 
+/* The tc programs decide alike, whether they read in place or ask the kernel for every byte. */
+static bool agreed(int program_tc, const struct packet *packet, bool lost)
+{
+	static const uint32_t networks[] = { BRUNT_NETWORK_ETHERNET, BRUNT_NETWORK_UNKNOWN };
+
+	for (size_t i = 0; i < BRUNT_COUNT(networks); i++) {
+		control->network = networks[i];
+		assert_int_equal((int)run(program_tc, packet, 1, 0), lost ? TC_ACT_SHOT : -1);
+	}
+	return lost;
+}
+
 static bool is_lost(struct packet packet)
 {
-	return run(program_out, &packet, 1, 0) == 2;
+	return agreed(program_tc_out, &packet, run(program_out, &packet, 1, 0) == 2);
 }
 
 static bool is_lost_inbound(struct packet packet)
 {
-	return run(program_in, &packet, 1, 0) == 0;
+	return agreed(program_tc_in, &packet, run(program_in, &packet, 1, 0) == 0);
 }
 
 static struct brunt_endpoint endpoint(const char *address, uint8_t prefix, uint16_t port, uint8_t protocol)

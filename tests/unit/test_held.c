@@ -178,6 +178,37 @@ static const struct brunt_injector fake = {
 	.unload = fake_unload,
 };
 
+/* -EAGAIN so often, then the last word. */
+static struct {
+	int again, last;
+	unsigned calls;
+} settling;
+
+static int fake_settled(void *opaque, struct brunt_error *err)
+{
+	(void)opaque;
+	settling.calls++;
+	if (settling.again-- > 0)
+		return -EAGAIN;
+	return settling.last ? brunt_fail(err, EBUSY, "it stays") : 0;
+}
+
+static const struct brunt_injector fake_slow = {
+	.name = "test.slow",
+	.undo = BRUNT_UNDO_KERNEL,
+	.wants = BRUNT_WANT_PROCESSES,
+	.load = fake_load,
+	.prepare = fake_prepare,
+	.attach = fake_attach,
+	.arm = fake_arm,
+	.poll = fake_poll,
+	.disarm = fake_disarm,
+	.verify = fake_verify,
+	.detach = fake_detach,
+	.settled = fake_settled,
+	.unload = fake_unload,
+};
+
 static const struct brunt_injector fake_event = {
 	.name = "test.event",
 	.undo = BRUNT_UNDO_EVENT,
@@ -822,6 +853,51 @@ static void nothing_is_applied_after_everything_was_reverted_for_good(void **sta
 	drop_held();
 }
 
+static void what_waits_is_waited_for_at_the_end_only(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	make_plan(&fake_slow);
+	make_held();
+	settling.calls = 0;
+	settling.again = 3;
+	settling.last = 0;
+	assert_int_equal(brunt_held_apply(held, 0, 1, &err), 0);
+	assert_int_equal(brunt_held_revert_all(held, &err), 0);
+	assert_false(script.in_effect[0]);
+	assert_int_equal(settling.calls, 0); /* the undo itself waits for nothing */
+	assert_int_equal(open_in_ledger(), 1);
+	assert_int_equal(held_settle(held, brunt_now() + 10 * BRUNT_S), 0);
+	assert_int_equal(settling.calls, 4);
+	assert_int_equal(find_report(BRUNT_REPORT_HITS, 0)->hits.hit, 7);
+	assert_int_equal(find_report(BRUNT_REPORT_REVERTED, 0)->code, 0);
+	assert_nothing_left();
+	drop_held();
+}
+
+static void what_does_not_settle_is_residue(void **state)
+{
+	const struct {
+		int again, last;
+	} ways[] = { { 0, -EBUSY }, { 1000000, 0 } };
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < BRUNT_COUNT(ways); i++) {
+		make_plan(&fake_slow);
+		make_held();
+		assert_int_equal(brunt_held_apply(held, 1, 1, &err), 0);
+		assert_int_equal(brunt_held_revert_all(held, &err), 0);
+		settling.again = ways[i].again;
+		settling.last = ways[i].last;
+		assert_int_equal(held_settle(held, brunt_now() + 30 * BRUNT_MS), -EBUSY);
+		assert_int_equal(find_report(BRUNT_REPORT_REVERTED, 1)->code, -EBUSY);
+		assert_int_equal(open_in_ledger(), 1);
+		drop_held();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -841,6 +917,8 @@ int main(void)
 		cmocka_unit_test(a_target_that_the_run_itself_killed_is_no_loss),
 		cmocka_unit_test(a_followed_target_is_hit_again_after_its_restart),
 		cmocka_unit_test(nothing_is_applied_after_everything_was_reverted_for_good),
+		cmocka_unit_test(what_waits_is_waited_for_at_the_end_only),
+		cmocka_unit_test(what_does_not_settle_is_residue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,8 @@ struct all {
 	uint64_t delay;
 	double loss;
 	uint64_t memory;
+	uint64_t speed;
+	struct brunt_ramp lag, share, cap, tries;
 	struct brunt_quantity bound;
 	const char *text;
 	const char *id;
@@ -100,6 +102,11 @@ static const struct brunt_param all_params[] = {
 		       .def = "200ms", .help = "added latency"),
 	BRUNT_RATIO(struct all, loss, .max = 0.5, .def = "5%"),
 	BRUNT_SIZE(struct all, memory, .min = 1024, .def = "64MiB"),
+	BRUNT_RATE(struct all, speed, .min = 1000, .def = "1mbit"),
+	BRUNT_RAMP(struct all, lag, BRUNT_T_DURATION, .min = 1e6, .max = 10e9, .def = "10ms", .help = "lag"),
+	BRUNT_RAMP(struct all, share, BRUNT_T_RATIO, .def = "100%"),
+	BRUNT_RAMP(struct all, cap, BRUNT_T_RATE),
+	BRUNT_RAMP(struct all, tries, BRUNT_T_COUNT, .max = 100, .def = "3"),
 	BRUNT_QUANTITY(struct all, bound, .def = "99%"),
 	BRUNT_STRING(struct all, text, .max = 20, .def = "hello"),
 	BRUNT_NAME(struct all, id, .def = "a-1"),
@@ -189,6 +196,15 @@ static void values_are_decoded_and_written_again(void **state)
 		{ "loss", "\"50%\"", "50 %" },
 		{ "loss", "\"0%\"", "0 %" },
 		{ "memory", "\"1.5GiB\"", "1.5 GiB" },
+		{ "speed", "\"10mbit\"", "10 mbit/s" },
+		{ "speed", "\"100kbps\"", "800 kbit/s" },
+		{ "lag", "\"200ms\"", "200 ms" },
+		{ "lag", "{\"from\": \"1ms\", \"to\": \"500ms\", \"in\": \"60s\"}", "1 ms -> 500 ms in 60 s" },
+		{ "lag", "{\"// why\": 1, \"from\": \"5ms\", \"to\": \"5ms\", \"in\": \"1s\"}", "5 ms" },
+		{ "share", "{\"in\": \"1m\", \"to\": \"0%\", \"from\": \"2.5%\"}", "2.5 % -> 0 % in 60 s" },
+		{ "cap", "{\"from\": \"1gbit\", \"to\": \"1mbps\", \"in\": \"5s\"}", "1 gbit/s -> 8 mbit/s in 5 s" },
+		{ "tries", "{\"from\": 0, \"to\": 100, \"in\": \"5s\"}", "0 -> 100 in 5 s" },
+		{ "tries", "7", "7" },
 		{ "bound", "\"500ms\"", "500 ms" },
 		{ "bound", "17", "17" },
 		{ "bound", "1e6", "1000000" },
@@ -275,6 +291,13 @@ static void a_wrong_value_is_told_with_its_place(void **state)
 		{ "loss", "0.3", "'0.3' has no unit; write \"30%\" or \"0.3%\"" },
 		{ "memory", "\"100B\"", "'100B' is too little; at least 1 KiB" },
 		{ "memory", "4096", "'4096' has no unit; write \"4096MiB\" or \"4096MB\"" },
+		{ "speed", "\"7kbit\"", "'7kbit' is too little; at least 8 kbit/s" },
+		{ "speed", "\"10MB\"", "'10MB' is a size, where a rate is needed; write for example \"10mbit\"" },
+		{ "lag", "\"11s\"", "'11s' is out of range; from 1 ms to 10 s" },
+		{ "lag", "[]",
+		  "must be a time, such as \"200ms\", or a ramp { \"from\", \"to\", \"in\" }; not an array" },
+		{ "lag", "{\"from\": \"1ms\", \"in\": \"60s\"}", "'to' is missing; write \"to\": \"200ms\"" },
+		{ "cap", "{\"from\": \"1mbit\", \"to\": \"2mbit\"}", "'in' is missing; write \"in\": \"60s\"" },
 		{ "bound", "\"fast\"",
 		  "'fast' is not a quantity; write for example \"200ms\", \"5%\", \"64MiB\" or \"10mbit\"" },
 		{ "bound", "-1", "'-1' is negative" },
@@ -333,6 +356,74 @@ static void a_wrong_value_is_told_with_its_place(void **state)
 		assert_int_equal(d.diags.items[0].column, 1);
 		done(&d);
 	}
+}
+
+static void a_ramp_is_told_what_is_wrong_in_it(void **state)
+{
+	static const char text[] = "{\"lag\": {\"from\": \"0ms\", \"too\": \"1s\", \"in\": \"50ms\"},\n"
+				   " \"share\": {\"from\": \"50ms\", \"to\": \"101%\", \"in\": 5}}";
+	struct decoded d;
+	char *got = NULL;
+	size_t size;
+	FILE *out = open_memstream(&got, &size);
+
+	(void)state;
+	decode(text, &d);
+	assert_int_equal(d.result, -EINVAL);
+	brunt_diags_sort(&d.diags);
+	brunt_diags_print(&d.diags, out);
+	(void)fclose(out);
+	assert_string_equal(got,
+			    "p:1:9   /lag  'to' is missing; write \"to\": \"200ms\"\n"
+			    "p:1:18  /lag/from  '0ms' is out of range; from 1 ms to 10 s\n"
+			    "p:1:25  /lag/too  unknown key; did you mean 'to'?\n"
+			    "p:1:44  /lag/in  '50ms' is too little; at least 100 ms\n"
+			    "p:2:20  /share/from  '50ms' is a time, where a ratio is needed; write for example \"5%\"\n"
+			    "p:2:34  /share/to  '101%' is too much; at most 100%\n"
+			    "p:2:48  /share/in  '5' has no unit; write \"5ms\" or \"5s\"\n"
+			    "p: 7 errors\n");
+	free(got);
+	done(&d);
+}
+
+static void a_ramp_moves_in_a_straight_line(void **state)
+{
+	const struct brunt_ramp up = { .from = 0, .to = 500e6, .in_ns = 60 * BRUNT_S };
+	const struct brunt_ramp down = { .from = 1, .to = 0.5, .in_ns = BRUNT_S };
+	const struct brunt_ramp still = { .from = 7, .to = 7 };
+
+	(void)state;
+	assert_true(brunt_ramp_at(&up, 0) == 0);
+	assert_true(fabs(brunt_ramp_at(&up, 30 * BRUNT_S) - 250e6) < 1);
+	assert_true(brunt_ramp_at(&up, 60 * BRUNT_S - 1) < 500e6);
+	assert_true(brunt_ramp_at(&up, 60 * BRUNT_S) == 500e6);
+	assert_true(brunt_ramp_at(&up, UINT64_MAX) == 500e6);
+	assert_true(fabs(brunt_ramp_at(&down, BRUNT_S / 4) - 0.875) < 1e-12);
+	assert_true(brunt_ramp_at(&still, 0) == 7 && brunt_ramp_at(&still, BRUNT_S) == 7);
+	assert_true(brunt_ramp_moves(&up) && brunt_ramp_moves(&down) && !brunt_ramp_moves(&still));
+}
+
+static void a_table_knows_how_long_its_ramps_move(void **state)
+{
+	struct decoded d;
+	uint64_t in_ns = 1;
+
+	(void)state;
+	decode("{\"lag\": \"20ms\"}", &d);
+	assert_true(d.all.lag.set && !d.all.share.set && d.all.lag.from == 20e6 && d.all.share.to == 1);
+	assert_false(brunt_param_moves(&all_table, &d.all, &in_ns));
+	assert_true(in_ns == 0);
+	done(&d);
+	decode("{\"lag\": {\"from\": \"20ms\", \"to\": \"1ms\", \"in\": \"2s\"},"
+	       "\"cap\": {\"from\": \"8kbit\", \"to\": \"8mbit\", \"in\": \"1s\"},"
+	       "\"share\": {\"from\": \"5%\", \"to\": \"5%\", \"in\": \"9s\"}}",
+	       &d);
+	assert_int_equal(d.result, 0);
+	assert_true(d.all.cap.from == 1e3 && d.all.cap.to == 1e6 && d.all.cap.set);
+	assert_true(brunt_param_moves(&all_table, &d.all, &in_ns));
+	assert_true(in_ns == 2 * BRUNT_S);
+	assert_true(brunt_param_moves(&all_table, &d.all, NULL));
+	done(&d);
 }
 
 static void all_errors_are_found_each_with_its_own_place(void **state)
@@ -475,25 +566,14 @@ static void defaults_are_read_like_input(void **state)
 	static const struct {
 		const char *key, *printed;
 	} cases[] = {
-		{ "flag", "true" },
-		{ "count", "2" },
-		{ "number", "1.5" },
-		{ "delay", "200 ms" },
-		{ "loss", "5 %" },
-		{ "memory", "64 MiB" },
-		{ "bound", "99 %" },
-		{ "text", "hello" },
-		{ "id", "a-1" },
-		{ "file", "" },
-		{ "match", "^ok" },
-		{ "direction", "egress" },
-		{ "error", "ECONNREFUSED" },
-		{ "signal", "SIGKILL" },
-		{ "pick", "1" },
-		{ "peer", "10.0.0.0/8:80/tcp" },
-		{ "to", ":80, :443" },
-		{ "run", "true" },
-		{ "env", "" },
+		{ "flag", "true" },	 { "count", "2" },	    { "number", "1.5" },
+		{ "delay", "200 ms" },	 { "loss", "5 %" },	    { "memory", "64 MiB" },
+		{ "speed", "1 mbit/s" }, { "lag", "10 ms" },	    { "share", "100 %" },
+		{ "cap", "0 bit/s" },	 { "tries", "3" },	    { "bound", "99 %" },
+		{ "text", "hello" },	 { "id", "a-1" },	    { "file", "" },
+		{ "match", "^ok" },	 { "direction", "egress" }, { "error", "ECONNREFUSED" },
+		{ "signal", "SIGKILL" }, { "pick", "1" },	    { "peer", "10.0.0.0/8:80/tcp" },
+		{ "to", ":80, :443" },	 { "run", "true" },	    { "env", "" },
 	};
 	BRUNT_AUTO_ARENA struct brunt_arena *arena = NULL;
 	struct brunt_error err = { 0 };
@@ -596,13 +676,16 @@ static void endpoints_are_read_and_written(void **state)
 		{ "[fd00::]/8", "fd00::/8", 6, 8, 0, 0, 0 },
 		{ "[fd00::/8]", "fd00::/8", 6, 8, 0, 0, 0 },
 		{ "[::1]/icmp", "::1/icmp", 6, 128, IPPROTO_ICMP, 0, 0 },
+		{ "db.example.com:80/tcp", NULL, 0, 0, IPPROTO_TCP, 80, 80 },
+		{ "localhost", NULL, 0, 0, 0, 0, 0 },
+		{ "my_db-1.svc:8000-8010", NULL, 0, 0, 0, 8000, 8010 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < BRUNT_COUNT(cases); i++) {
 		struct brunt_endpoint e, again;
 		struct brunt_error err = { 0 };
-		char buf[80];
+		char buf[128];
 
 		if (brunt_endpoint_parse(cases[i].text, &e, &err) != 0)
 			fail_msg("%s", err.msg);
@@ -659,12 +742,16 @@ static void wrong_endpoints_are_refused(void **state)
 		{ ":80/TCP", "':80/TCP' has no right protocol; there are tcp, udp, icmp" },
 		{ ":80/tcp/udp", "':80/tcp/udp' has no right port; ports go from 1 to 65535" },
 		{ ":80/icmp", "':80/icmp': icmp has no ports" },
-		{ "db.example.com:80", "'db.example.com:80' has no right address; names are not looked up" },
-		{ "tcp", "'tcp' has no right address; names are not looked up" },
-		{ "010.0.0.1", "'010.0.0.1' has no right address; names are not looked up" },
-		{ "10.0.0", "'10.0.0' has no right address; names are not looked up" },
-		{ " 10.0.0.5", "' 10.0.0.5' has no right address; names are not looked up" },
-		{ "10.0.0.5 ", "'10.0.0.5 ' has no right address; names are not looked up" },
+		{ "db.example.com/24:80", "'db.example.com/24:80': only an address has a prefix" },
+		{ "db..example:80", "'db..example:80' has no right address or name" },
+		{ "-db:80", "'-db:80' has no right address or name" },
+		{ "db.5:80", "'db.5:80' has no right address or name" },
+		{ "d b:80", "'d b:80' has no right address or name" },
+		{ "tcp", "'tcp' has no right address or name" },
+		{ "010.0.0.1", "'010.0.0.1' has no right address or name" },
+		{ "10.0.0", "'10.0.0' has no right address or name" },
+		{ " 10.0.0.5", "' 10.0.0.5' has no right address or name" },
+		{ "10.0.0.5 ", "'10.0.0.5 ' has no right address or name" },
 		{ "fe80::1%eth0", "'fe80::1%eth0' has a zone; name the interface by the target instead" },
 		{ "::ffff:10.0.0.5", "'::ffff:10.0.0.5' is an IPv4 address in IPv6 clothes; write the IPv4 address" },
 		{ "[::1", "'[::1' has no ']'" },
@@ -721,6 +808,8 @@ static void what_a_row_accepts_is_said_in_words(void **state)
 		{ "delay", "duration, such as \"200ms\"; from 1 ms to 60 s" },
 		{ "loss", "ratio, such as \"5%\"; at most 50 %" },
 		{ "memory", "size, such as \"64MiB\"; at least 1 KiB" },
+		{ "speed", "rate, such as \"10mbit\"; at least 8 kbit/s" },
+		{ "lag", "duration, such as \"200ms\"; from 1 ms to 10 s; or a ramp { \"from\", \"to\", \"in\" }" },
 		{ "text", "string" },
 		{ "direction", "one of \"ingress\", \"egress\", \"both\"" },
 		{ "to", "list of: endpoint, such as \"10.0.0.5:5432/tcp\"" },
@@ -789,6 +878,10 @@ static void the_schema_says_what_the_table_says(void **state)
 	assert_closed(json_object_get(properties, "count"));
 	assert_closed(json_object_get(properties, "pick"));
 	assert_closed(json_object_get(properties, "bound"));
+	assert_string_equal(
+		json_string_value(json_object_get(
+			json_array_get(json_object_get(json_object_get(properties, "lag"), "anyOf"), 1), "type")),
+		"object");
 	json_decref(schema);
 	json_decref(needy);
 	json_decref(defs);
@@ -842,6 +935,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_are_decoded_and_written_again),
 		cmocka_unit_test(a_wrong_value_is_told_with_its_place),
+		cmocka_unit_test(a_ramp_is_told_what_is_wrong_in_it),
+		cmocka_unit_test(a_ramp_moves_in_a_straight_line),
+		cmocka_unit_test(a_table_knows_how_long_its_ramps_move),
 		cmocka_unit_test(all_errors_are_found_each_with_its_own_place),
 		cmocka_unit_test(a_missing_key_is_told_at_its_object_with_an_example),
 		cmocka_unit_test(keys_may_belong_to_several_tables),
