@@ -267,6 +267,7 @@ static int begin(const int *keep, size_t count, struct brunt_error *err)
 	*line_queue_stats(self.queue) = self.control->stats;
 	line_queue_stats(self.queue)->waiting = 0;
 	take_parameters();
+	line_jail();
 	return 0;
 }
 
