@@ -51,6 +51,7 @@ static struct {
 	struct brunt_impairment what;
 	int16_t table[LINE_TABLE_MAX];
 
+	uint64_t caught_up; /* when the device was last found empty */
 	bool draining, gone;
 	uint64_t quiet;	    /* how long nothing has to have come */
 	uint64_t last_read; /* when something came */
@@ -108,6 +109,17 @@ static int read_some(void)
 		count++;
 	}
 	return count;
+}
+
+/* What waits in the device has not been seen yet, and its delay has not begun. */
+static void keep_pace(uint64_t now, bool more)
+{
+	struct brunt_line_stats *stats = line_queue_stats(self.queue);
+
+	if (!more)
+		self.caught_up = now;
+	else if (now - self.caught_up > stats->behind_max)
+		stats->behind_max = now - self.caught_up;
 }
 
 /* false: not now. */
@@ -282,7 +294,7 @@ void line_main(struct line_control *control, int tap, int socket, const int *kee
 	self.socket = socket;
 	r = begin(keep, count, &err);
 	if (!r)
-		publish(brunt_now());
+		publish(self.caught_up = brunt_now());
 	ready.code = -r;
 	(void)snprintf(ready.text, sizeof(ready.text), "%.159s", err.msg);
 	if (send(socket, &ready, sizeof(ready), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || r)
@@ -295,11 +307,14 @@ void line_main(struct line_control *control, int tap, int socket, const int *kee
 		send_due(now);
 		more = read_some() == BATCH;
 		now = brunt_now();
+		keep_pace(now, more);
 		if (is_over(now))
 			break;
 		publish(now);
-		if (!more)
-			wait_for_something(now, max_linger);
+		if (more)
+			continue;
+		wait_for_something(now, max_linger);
+		self.caught_up = brunt_now();
 	}
 	publish(brunt_now());
 	_exit(0);
