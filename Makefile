@@ -91,6 +91,7 @@ install: all ## install the program, man pages, schema and experiments
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments/include experiments/include/*.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt docs/experiment.schema.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/brunt README.md LICENSE docs/*.md
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/brunt/faults docs/faults/*.md
 
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)

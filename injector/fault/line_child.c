@@ -213,17 +213,22 @@ static size_t set_offloads(void)
 static int begin(const int *keep, size_t count, struct brunt_error *err)
 {
 	int kept[2 + BRUNT_LINE_KEEP_MAX] = { self.tap, self.socket };
+	size_t header;
 	int r;
 
-	memcpy(kept + 2, keep, count * sizeof(*keep));
+	for (size_t i = 0; i < count; i++)
+		kept[2 + i] = keep[i];
 	r = brunt_role_enter(BRUNT_ROLE_LINE, NULL, 0, kept, 2 + count, err);
 	if (r)
 		return r;
-	/* What the queue reserves is locked as it is touched, not before. Without the right to it: not at all. */
-	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	/* Timers of ordinary processes may be 50 microseconds late (prctl(2)). */
 	(void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-	r = line_queue_new(LINE_MEMORY, set_offloads(), &self.queue);
+	header = set_offloads();
+	/* What the queue reserves is locked as it is touched, not before. Without the right to it: not at all. */
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	r = line_queue_new(LINE_MEMORY, header, &self.queue);
+	if (r && !munlockall())
+		r = line_queue_new(LINE_MEMORY, header, &self.queue);
 	if (r)
 		return brunt_fail(err, -r, "no memory for a line of %u MiB", LINE_MEMORY >> 20);
 	*line_queue_stats(self.queue) = self.control->stats;

@@ -16,7 +16,7 @@
 #include "brunt/memory.h"
 #include "fault/impairment.h"
 #include "fault/qdisc_message.h"
-#include "fault/rtnl.h"
+#include "fault/nlask.h"
 
 /* Linux 6.6; older kernels ignore attributes that they do not know. */
 #define NETEM_PRNG_SEED 14
@@ -159,7 +159,7 @@ struct nl_msg *brunt_qdisc_message(int type, int flags, unsigned device, const c
 }
 
 /* What to do about it, from the kernel's words. */
-static int explain(const char *kind, unsigned device, const struct brunt_rtnl_answer *answer, struct brunt_error *err)
+static int explain(const char *kind, unsigned device, const struct brunt_nl_answer *answer, struct brunt_error *err)
 {
 	const char *words = answer->words[0] ? answer->words : strerror(-answer->code);
 	char name[IF_NAMESIZE] = "?";
@@ -195,7 +195,7 @@ struct setting {
 	uint32_t burst, queue;
 };
 
-static int ask(const struct setting *setting, unsigned device, bool begin, struct brunt_rtnl_answer *ret,
+static int ask(const struct setting *setting, unsigned device, bool begin, struct brunt_nl_answer *ret,
 	       struct brunt_error *err)
 {
 	BRUNT_CLEANUP(brunt_cleanup_message)
@@ -206,7 +206,7 @@ static int ask(const struct setting *setting, unsigned device, bool begin, struc
 		return brunt_fail(err, ENOMEM, "no memory for a netlink message");
 	if (setting->put(message, setting, begin) < 0)
 		return brunt_fail(err, E2BIG, "the settings of %s do not fit into one netlink message", setting->kind);
-	return brunt_rtnl_ask(message, NULL, NULL, ret, err);
+	return brunt_nl_ask(message, NULL, NULL, ret, err);
 }
 
 /*
@@ -215,7 +215,7 @@ static int ask(const struct setting *setting, unsigned device, bool begin, struc
  */
 static int set(const struct setting *setting, unsigned device, struct brunt_error *err)
 {
-	struct brunt_rtnl_answer answer;
+	struct brunt_nl_answer answer;
 	int r = ask(setting, device, false, &answer, err);
 
 	if (!r && answer.code == -ENOENT)

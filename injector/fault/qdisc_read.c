@@ -17,7 +17,7 @@
 #include "brunt/memory.h"
 #include "fault/impairment.h"
 #include "fault/qdisc_message.h"
-#include "fault/rtnl.h"
+#include "fault/nlask.h"
 
 #define MESSAGE_SIZE 256
 
@@ -90,13 +90,13 @@ static int read_stats(unsigned device, const char *kind, struct brunt_qdisc_stat
 	struct nl_msg *message = brunt_qdisc_message(RTM_GETQDISC, NLM_F_ECHO, device, NULL, MESSAGE_SIZE);
 	struct brunt_qdisc_stats stats = { 0 };
 	struct reading reading = { .kind = kind, .stats = &stats };
-	struct brunt_rtnl_answer answer;
+	struct brunt_nl_answer answer;
 	struct brunt_error err;
 	int r;
 
 	if (!message)
 		return -ENOMEM;
-	r = brunt_rtnl_ask(message, take_qdisc, &reading, &answer, &err);
+	r = brunt_nl_ask(message, take_qdisc, &reading, &answer, &err);
 	r = r ?: answer.code;
 	if (r)
 		return r;

@@ -7,6 +7,7 @@
  * The target says from where: in the network namespace of its processes, or
  * bound to an interface of this host.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
@@ -46,7 +47,7 @@ struct hold_params {
 	bool has_source;
 	uint64_t connections;
 	double rate;
-	const char *send, *trickle;
+	const char *send, *send_hex, *trickle;
 	uint64_t trickle_every;
 	bool reopen;
 	int close;
@@ -60,6 +61,7 @@ struct hold_state {
 	uint64_t expires;		  /* 0: not armed */
 	bool lapsed, cut;		  /* cut: it was gone before it was told to go */
 	struct brunt_hoard_counters base; /* of earlier rounds */
+	char bytes[BRUNT_HOARD_SEND_MAX]; /* of send_hex */
 	char mount[PATH_MAX];
 };
 
@@ -81,6 +83,9 @@ static const struct brunt_param hold_params[] = {
 	BRUNT_STRING(struct hold_params, send, .min = 1, .max = BRUNT_HOARD_SEND_MAX,
 		     .example = "\"GET / HTTP/1.1\\r\\nHost: x\\r\\n\"",
 		     .help = "text that each sends once when it is open, such as the beginning of a request"),
+	BRUNT_STRING(struct hold_params, send_hex, .min = 2, .max = 2 * BRUNT_HOARD_SEND_MAX,
+		     .example = "\"00 00 00 08 04 d2 16 2f\"",
+		     .help = "the same as hexadecimal digits, for what is no text"),
 	BRUNT_STRING(struct hold_params, trickle, .min = 1, .max = BRUNT_HOARD_SEND_MAX, .example = "\"X-A: b\\r\\n\"",
 		     .help = "text that each sends again and again, so that a server waits on"),
 	BRUNT_DURATION(struct hold_params, trickle_every, .def = "5s", .min = 1e6, .max = 86400e9,
@@ -108,6 +113,31 @@ static bool is_one_address(const struct brunt_endpoint *endpoint)
 	       memcmp(endpoint->address, any, sizeof(any)) != 0;
 }
 
+/* Pairs of digits, between which there may be spaces; how many bytes, or -EINVAL. ret may be NULL. */
+static ssize_t read_hex(const char *text, char *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	ssize_t count = 0;
+
+	while (*text) {
+		const char *high, *low;
+
+		if (*text == ' ') {
+			text++;
+			continue;
+		}
+		high = strchr(digits, tolower((unsigned char)text[0]));
+		low = text[1] ? strchr(digits, tolower((unsigned char)text[1])) : NULL;
+		if (!high || !low || count == BRUNT_HOARD_SEND_MAX)
+			return -EINVAL;
+		if (ret)
+			ret[count] = (char)((high - digits) << 4 | (low - digits));
+		count++;
+		text += 2;
+	}
+	return count ?: -EINVAL;
+}
+
 static int hold_validate(const void *params, int kind, struct brunt_error *err)
 {
 	const struct hold_params *p = params;
@@ -117,6 +147,10 @@ static int hold_validate(const void *params, int kind, struct brunt_error *err)
 		return brunt_fail(err, EINVAL, "'to' must be one address and one port, such as \"10.0.0.5:5432\"");
 	if (p->to.protocol && p->to.protocol != IPPROTO_TCP)
 		return brunt_fail(err, EINVAL, "'to' must be TCP: only that has connections");
+	if (p->send && p->send_hex)
+		return brunt_fail(err, EINVAL, "'send' and 'send_hex' cannot both be sent");
+	if (p->send_hex && read_hex(p->send_hex, NULL) < 0)
+		return brunt_fail(err, EINVAL, "'send_hex' must be pairs of hexadecimal digits, such as \"0d 0a\"");
 	if (!p->has_source)
 		return 0;
 	if (!is_one_address(&p->source) || p->source.port_max || p->source.protocol)
@@ -189,6 +223,21 @@ static void cleanup_state(struct hold_state **state)
 	hold_unload(*state);
 }
 
+static void fill_texts(struct hold_state *state)
+{
+	const struct hold_params *params = state->params;
+	struct brunt_hoard *what = &state->what;
+
+	if (params->send_hex) {
+		what->send.bytes = state->bytes;
+		what->send.size = (size_t)read_hex(params->send_hex, state->bytes);
+	} else if (params->send) {
+		what->send = (struct brunt_hoard_text){ params->send, strlen(params->send) };
+	}
+	if (params->trickle)
+		what->trickle = (struct brunt_hoard_text){ params->trickle, strlen(params->trickle) };
+}
+
 static int hold_load(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,
 		     struct brunt_error *err)
 {
@@ -205,12 +254,11 @@ static int hold_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		.namespace = -1,
 		.connections = params->connections,
 		.rate = params->rate,
-		.send = params->send,
-		.trickle = params->trickle,
 		.trickle_every = params->trickle_every,
 		.reopen = params->reopen,
 		.reset = params->close == BY_RESET,
 	};
+	fill_texts(state);
 	if (context->cgroup_mount)
 		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
 	state->what.to_size = fill_address(&params->to, &state->what.to);

@@ -324,6 +324,22 @@ static void a_late_turn_catches_up_and_shifts_nothing(void **state)
 	assert_true(script.in_effect);
 }
 
+static void no_pulse_begins_when_the_hold_is_over(void **state)
+{
+	(void)state;
+	pulse_it();
+	step.has_hold = true;
+	step.hold = 2 * PERIOD;
+	apply();
+	(void)turn(ON);
+	(void)turn(PERIOD);
+	(void)turn(PERIOD + ON);
+	(void)turn(2 * PERIOD);
+	(void)turn(2 * PERIOD + 1);
+	assert_int_equal(script.arms, 2);
+	assert_false(script.in_effect);
+}
+
 static void a_revert_between_two_pulses_is_clean(void **state)
 {
 	(void)state;
@@ -514,6 +530,7 @@ int main(void)
 		TEST(what_does_not_move_wants_no_turn),
 		TEST(a_pulse_disarms_and_arms_and_stays_attached),
 		TEST(a_late_turn_catches_up_and_shifts_nothing),
+		TEST(no_pulse_begins_when_the_hold_is_over),
 		TEST(a_revert_between_two_pulses_is_clean),
 		TEST(a_pulse_that_cannot_begin_is_lost_and_undone),
 		TEST(a_pulse_that_cannot_end_is_lost_and_residue),
