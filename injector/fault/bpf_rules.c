@@ -65,6 +65,13 @@ static int add_slot(struct brunt_rule *rule, const struct brunt_endpoint *endpoi
 	return 0;
 }
 
+static int fail_store(struct brunt_error *err)
+{
+	if (errno == ENOSPC)
+		return brunt_fail(err, ENOSPC, "more than %d addresses in one fault", BRUNT_RULES_MAX);
+	return brunt_fail(err, errno, "cannot store the addresses: %s", strerror(errno));
+}
+
 /* One prefix with the ports of everything that covers it. */
 static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
 	       const struct brunt_endpoint *self, struct brunt_error *err)
@@ -86,12 +93,7 @@ static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct br
 		if (wide.protocol || wide.port_max)
 			bpf->control->ports = 1;
 	}
-	if (bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY))
-		return brunt_fail(err, errno,
-				  errno == ENOSPC ? "more than %d addresses in one fault"
-						  : "cannot store the addresses",
-				  BRUNT_RULES_MAX);
-	return 0;
+	return bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY) ? fail_store(err) : 0;
 }
 
 /* Takes the prefix in: the hull keeps what both share. The first one is the hull. */
@@ -138,6 +140,23 @@ int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const stru
 	if (endpoints->count)
 		bpf->control->lists |= 1u << list;
 	return 0;
+}
+
+int brunt_bpf_group(struct brunt_bpf *bpf, const struct brunt_endpoint *endpoint, uint32_t group,
+		    struct brunt_error *err)
+{
+	struct brunt_rule_key key = { .list = BRUNT_RULES_GROUP };
+	struct brunt_rule rule;
+	struct brunt_endpoint self;
+
+	memset(&rule, 0, sizeof(rule));
+	rule.count = group;
+	if (!normalize(endpoint, 4, &self) && !normalize(endpoint, 6, &self))
+		return brunt_fail(err, EINVAL, "a group is made of addresses");
+	key.prefixlen = 32u + self.prefix;
+	key.family = self.family;
+	memcpy(key.address, self.address, sizeof(key.address));
+	return bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY) ? fail_store(err) : 0;
 }
 
 void brunt_bpf_near_miss(struct brunt_hits *ret, const char *thing, const struct brunt_list *to, double probability)
