@@ -23,9 +23,11 @@ HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2
 CFLAGS   ?= -O2 -g
 override CFLAGS += -std=gnu11 $(WARNINGS) $(HARDEN) $(if $(filter 1,$(WERROR)),-Werror) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-CPPFLAGS += -D_GNU_SOURCE -DBRUNT_VERSION='"$(VERSION)"' -Iinclude -Iinjector -I$(BUILD) -MMD -MP
+CPPFLAGS += -D_GNU_SOURCE -DBRUNT_VERSION='"$(VERSION)"' -Iinclude -Iinjector -I$(BUILD) $(NETLINK) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-LDLIBS   += -lbpf -ljansson -lsystemd -lcap-ng -lm
+LDLIBS   += -lbpf -ljansson -lsystemd -lcap-ng -lnl-3 -lm
+# Its headers lie in a folder of their own.
+NETLINK  := $(shell pkg-config --cflags libnl-3.0 2>/dev/null || echo -I/usr/include/libnl3)
 
 SOURCES  := $(filter-out injector/main.c,$(wildcard injector/*/*.c))
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
@@ -89,6 +91,7 @@ install: all ## install the program, man pages, schema and experiments
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt/experiments/include experiments/include/*.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/brunt docs/experiment.schema.json
 	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/brunt README.md LICENSE docs/*.md
+	$(Q)install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/brunt/faults docs/faults/*.md
 
 clean: ## remove build/
 	$(Q)rm -rf $(BUILD)

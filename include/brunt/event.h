@@ -33,7 +33,8 @@ struct brunt_event_kind {
  *  name                 fields ([x]: optional)
  *  run.start            schema run plan plan_path [journal] [plan_sha256] seed pid brunt kernel user [dry] [description]
  *                       [lease_ns]
- *                       steps[{index name kind fault? on? hold_ns? background hits_min? noun? parent? undo? since?}]
+ *                       steps[{index name kind fault? on? hold_ns? background hits_min? noun? parent? undo? since?
+ *                       pulse{on_ns off_ns}?}]
  *                       slis[{index name kind dimension has_value every_ns}]
  *                       conditions[{index kind text sli? of over_ns min? max? during? dimension after_within_ns?}]
  *                       services[{index name}] targets[{index name}] blast_radius{victims share_ratio duration_ns}
@@ -49,6 +50,7 @@ struct brunt_event_kind {
  *  step.end             step outcome(done | held | failed | missed | skipped | aborted | refused | error) [why] [took_ns]
  *  fault.applied        step mechanism [victims[names]]      (at_ns: when armed)
  *  fault.hits           step seen matched hit [near_miss]
+ *  fault.pulse          step on              (at_ns: armed again, or read back as not in effect)
  *  fault.reverted       step reason(hold | step | abort | end | lapsed | signal | lost) clean hit [why]  (at_ns: read back)
  *  fault.lost           step why [target_gone]      (target_gone: no failure of the fault, it ran out of victims)
  *  sample               sli scheduled_ns took_ns [good] [value] [why]       (value null: infinite)

@@ -14,6 +14,7 @@
  *   poll      counters; is it still attached, is the target still there
  *   disarm    the fault ends (a store)
  *   verify    read back that nothing of it is left in effect
+ *             (a pulse goes from here back to arm, with everything still attached, any number of times)
  *   detach    take away what attach made
  *   unload    once, at the end
  *
@@ -88,11 +89,13 @@ struct brunt_injector {
 	const char *name;    /* "packet.drop" */
 	const char *summary; /* one phrase */
 	enum brunt_undo undo;
-	bool instant;			 /* happens once at arm and holds nothing: `hold` makes no sense */
-	unsigned wants;			 /* enum brunt_want */
-	unsigned targets;		 /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
-	uint64_t capabilities;		 /* 1 << CAP_x that the holder needs for it */
-	const char *hit_noun;		 /* "packets dropped", "processes killed" */
+	const char *no_pulse;  /* why it cannot be pulsed ("its ... is made at attach"); NULL: it can */
+	bool instant;	       /* happens once at arm and holds nothing: `hold` makes no sense */
+	unsigned wants;	       /* enum brunt_want */
+	unsigned targets;      /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
+	uint64_t capabilities; /* 1 << CAP_x that the holder needs for it */
+	uint64_t useful;       /* further ones that it uses when they are there; without, prepare may refuse */
+	const char *hit_noun;  /* "packets dropped", "processes killed" */
 	const struct brunt_table *table; /* parameters */
 
 	/* Can this host do it at all? Read-only. 0, -ENOTSUP or -EPERM with a sentence to act on. NULL: always. */
@@ -113,7 +116,7 @@ struct brunt_injector {
 		       struct brunt_error *err);
 	int (*attach)(void *state, struct brunt_error *err); /* NULL: nothing to attach */
 
-	/* expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
+	/* May follow a disarm without a detach between them: a pulse. expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
 	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
 	void (*renew)(void *state, uint64_t expires); /* NULL: has no lease of its own */
 
@@ -126,7 +129,12 @@ struct brunt_injector {
 	 */
 	int (*change)(void *state, uint64_t elapsed_ns, struct brunt_error *err);
 	int (*poll)(void *state, struct brunt_hits *ret); /* non-blocking; counts go on from load, over every prepare */
-	void (*disarm)(void *state);			  /* NULL for events */
+	/*
+	 * What is undone next is undone because the run aborts, and the plan's on_abort is "now": nothing is waited for,
+	 * loss is allowed and counted. A store; called before disarm. NULL: its undo never waits.
+	 */
+	void (*hurry)(void *state);
+	void (*disarm)(void *state);			     /* NULL for events */
 	int (*verify)(void *state, struct brunt_error *err); /* NULL for events; -EBUSY: still in effect */
 	void (*detach)(void *state);			     /* NULL for events */
 	/* After detach: 0: nothing of it is left; -EAGAIN: packets that waited are on their way and what carries them
@@ -142,6 +150,7 @@ struct brunt_injector {
 
 	/* The child process that holds this fault (a pauser), or 0: it is one of brunt's own. NULL: never has one. */
 	pid_t (*child)(void *state);
+	int child_role; /* enum brunt_role of such a child */
 };
 
 /* All injectors, NULL-terminated, in the order in which people should read of them. */

@@ -20,16 +20,19 @@ struct brunt_error;
 struct brunt_plan;
 
 enum brunt_verb_kind {
-	BRUNT_VERB_PREPARE,    /* take claims, probe, load every fault, resolve `start` targets that exist already */
-	BRUNT_VERB_RESOLVE,    /* index: a target, now (those of services, after the services are up) */
-	BRUNT_VERB_APPLY,      /* index: a fault step; an instant one may be applied again */
-	BRUNT_VERB_REVERT,     /* index: a fault step */
+	BRUNT_VERB_PREPARE, /* take claims, probe, load every fault, resolve `start` targets that exist already */
+	BRUNT_VERB_RESOLVE, /* index: a target, now (those of services, after the services are up) */
+	BRUNT_VERB_APPLY,   /* index: a fault step; an instant one may be applied again */
+	BRUNT_VERB_REVERT,  /* index: a fault step */
+	/* index: BRUNT_REVERT_ABORT or 0 */
 	BRUNT_VERB_REVERT_ALL, /* everything, in reverse order: all disarmed first; no apply is taken after it */
 	BRUNT_VERB_RENEW,
 	BRUNT_VERB_POLL,  /* report the hits of every fault that is or was held */
 	BRUNT_VERB_ALIVE, /* index: a target; report how many are alive now */
 	BRUNT_VERB_END,	  /* revert what is left, close the ledger, exit */
 };
+
+#define BRUNT_REVERT_ABORT 1u /* the run aborts: the plan's on_abort says how faults end */
 
 struct brunt_verb {
 	uint32_t kind;
@@ -48,6 +51,7 @@ enum brunt_report_kind {
 	BRUNT_REPORT_POLLED,	   /* answer to POLL, after the HITS */
 	BRUNT_REPORT_ALIVE,	   /* answer; matched */
 	BRUNT_REPORT_LOST,	   /* a link detached or a target went away while held */
+	BRUNT_REPORT_PULSE,	   /* a phase of a pulse began; flags, at: armed, or read back as gone */
 	BRUNT_REPORT_LAPSED,	   /* the lease ran out; everything was reverted */
 	BRUNT_REPORT_ENDED,	   /* last words; code 0 or -EBUSY for residue */
 };
@@ -58,7 +62,7 @@ struct brunt_report {
 	/* 0 or -errno; verdicts: -EEXIST another run holds it, -ENOTSUP / -EPERM / -ESRCH unable, -EDQUOT blast
 	 * radius, -EBUSY residue, others error */
 	int32_t code;
-	uint32_t flags; /* BRUNT_REPORT_PICKED for an ITEM */
+	uint32_t flags; /* BRUNT_REPORT_PICKED for an ITEM, BRUNT_REPORT_ON for a PULSE */
 	uint64_t sequence;
 	uint64_t at;		  /* CLOCK_BOOTTIME ns */
 	uint64_t matched, picked; /* RESOLVED, ITEM: 1 */
@@ -70,6 +74,7 @@ struct brunt_report {
 	char text[256];
 };
 #define BRUNT_REPORT_PICKED 1u
+#define BRUNT_REPORT_ON	    1u
 
 /* What every privileged role is given at its start. */
 struct brunt_run_setup {
@@ -119,6 +124,13 @@ int brunt_held_revert(struct brunt_held *held, uint32_t step, struct brunt_error
 int brunt_held_revert_all(struct brunt_held *held, struct brunt_error *err);
 void brunt_held_renew(struct brunt_held *held, uint64_t expires);
 void brunt_held_poll(struct brunt_held *held);
+/*
+ * Moves what moves by itself while it is held, as far as it is due: ramps and pulses. Returns when it wants to be called
+ * next (CLOCK_BOOTTIME ns), 0: nothing moves. What goes wrong is told as lost and undone. Never after the lease.
+ */
+uint64_t brunt_held_turn(struct brunt_held *held, uint64_t now);
+/* What is reverted from now on is reverted because the run aborts. */
+void brunt_held_hurry(struct brunt_held *held);
 size_t brunt_held_count(const struct brunt_held *held); /* faults in effect now */
 void brunt_held_free(struct brunt_held *held);
 

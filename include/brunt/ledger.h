@@ -67,6 +67,8 @@ int brunt_ledger_claim(struct brunt_ledger *ledger, const char *thing, struct br
 int brunt_ledger_intent(struct brunt_ledger *ledger, const struct brunt_undo_record *undo, struct brunt_error *err);
 int brunt_ledger_mark(struct brunt_ledger *ledger, enum brunt_ledger_kind kind, uint32_t step);
 int brunt_ledger_child(struct brunt_ledger *ledger, uint32_t step, pid_t pid, uint64_t start);
+/* Is there room for a child without what is kept for marks? */
+bool brunt_ledger_has_room(const struct brunt_ledger *ledger);
 int brunt_ledger_path(struct brunt_ledger *ledger, enum brunt_ledger_kind kind, const char *path,
 		      struct brunt_error *err);
 

@@ -102,6 +102,8 @@ struct brunt_pick {
 	double share; /* 0..1 */
 };
 
+#define BRUNT_HOST_SIZE 104
+
 /* One end of a flow. What is left out matches everything. */
 struct brunt_endpoint {
 	uint8_t family;		     /* 0 any, 4, 6 */
@@ -109,6 +111,7 @@ struct brunt_endpoint {
 	uint8_t protocol;	     /* IPPROTO_TCP, _UDP, _ICMP (with family 6 or 0 also ICMPv6); 0 any */
 	uint8_t address[16];	     /* network order, host bits zero */
 	uint16_t port_min, port_max; /* host order, inclusive; 0,0 any */
+	char host[BRUNT_HOST_SIZE];  /* a name that stands for addresses, with family 0; "": none */
 };
 
 struct brunt_value { /* one word of an enumeration */
@@ -128,6 +131,7 @@ struct brunt_param {
 	const char *def; /* default, parsed by the same code as user input; NULL: zero */
 	const struct brunt_value *values; /* BRUNT_T_ENUM: ends with { 0 } */
 	const struct brunt_table *table;  /* BRUNT_T_OBJECT */
+	bool names;			  /* BRUNT_T_ENDPOINT: host names are taken, too */
 	size_t count_max;		  /* lists and maps: most elements; 0: 256 */
 	const char *example;		  /* a right value, as JSON, for docs and messages; NULL: made from type */
 	const char *help;		  /* one phrase, lower case, no full stop */
@@ -239,11 +243,12 @@ const char *brunt_signal_name(int signal);
 const char *brunt_errno_name(int code);
 
 /*
- * Reads an endpoint; 0 or -EINVAL with a phrase. Names are not looked up.
+ * Reads an endpoint; 0 or -EINVAL with a phrase. A name is kept as such, not looked up.
  *
  *   endpoint = [ host ] [ ":" ports ] [ "/" protocol ]		at least one of the three
  *   host     = v4 [ "/" bits ] | v6 [ "/" bits ]		v6 without brackets: no ports may follow
  *            | "[" v6 [ "/" bits ] "]" | "[" v6 "]" "/" bits
+ *            | name						its last label begins with a letter
  *   ports    = port [ "-" port ]				1..65535
  *   protocol = "tcp" | "udp" | "icmp"				icmp has no ports
  *
@@ -253,6 +258,6 @@ int brunt_endpoint_parse(const char *text, struct brunt_endpoint *ret, struct br
 
 /*
  * Writes an endpoint as it would be typed ("10.0.0.0/8:5432/tcp", "[fd00::/8]:80", ":8080-8090"; a prefix of all bits
- * is left out; "any" when everything matches); returns buf (80 bytes suffice).
+ * is left out; "any" when everything matches); returns buf (80 bytes suffice, 128 with a name).
  */
 const char *brunt_endpoint_print(const struct brunt_endpoint *endpoint, char *buf, size_t size);

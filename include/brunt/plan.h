@@ -179,6 +179,18 @@ const char *brunt_step_kind_name(enum brunt_step_kind kind);
 enum brunt_on_miss { BRUNT_ON_MISS_STOP, BRUNT_ON_MISS_CONTINUE };
 enum brunt_unattended { BRUNT_UNATTENDED_REFUSE, BRUNT_UNATTENDED_SKIP };
 
+/* Held faults: in effect for on, then not for off, and so on; first on. */
+struct brunt_pulse {
+	uint64_t on, off; /* ns */
+};
+
+/* Whether a fault with this pulse (NULL: always) is to be in effect elapsed_ns after it was first armed. */
+bool brunt_pulse_is_on(const struct brunt_pulse *pulse, uint64_t elapsed_ns);
+/* When that changes next: more than elapsed_ns; UINT64_MAX: never. */
+uint64_t brunt_pulse_next(const struct brunt_pulse *pulse, uint64_t elapsed_ns);
+
+enum brunt_on_abort { BRUNT_ON_ABORT_NOW, BRUNT_ON_ABORT_DRAIN };
+
 struct brunt_hits_bound {
 	uint64_t min; /* default 1 */
 };
@@ -202,8 +214,9 @@ struct brunt_step {
 	bool has_hold;
 	uint64_t hold;
 	struct brunt_hits_bound *hits;
-	uint64_t every, times; /* instant faults: again every so often, so many times in all (default 1) */
-	uint64_t within;       /* wait, expect: give up after; default 30 s */
+	struct brunt_pulse *pulse; /* held faults; NULL: none */
+	uint64_t every, times;	   /* instant faults: again every so often, so many times in all (default 1) */
+	uint64_t within;	   /* wait, expect: give up after; default 30 s */
 	const char *since; /* expect: the step whose end (faults: whose apply) is the cause; default: the step before */
 	int on_miss;
 	uint64_t timeout; /* run; default 1 min */
@@ -244,6 +257,7 @@ struct brunt_plan {
 	uint64_t seed;
 	bool has_seed;					      /* false: drawn at load */
 	uint64_t lease;					      /* ns; default 500 ms */
+	int on_abort;					      /* enum brunt_on_abort */
 	struct brunt_list services;			      /* of struct brunt_service */
 	struct brunt_list targets;			      /* of struct brunt_target */
 	struct brunt_list slis;				      /* of struct brunt_sli */

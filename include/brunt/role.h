@@ -10,7 +10,11 @@
  *     ├─ screen      draws the live view or plain lines, prints the summary (a full pipe must not cost the lease)
  *     ├─ recoverer   waits for the holder's end; finishes from the ledger when it died; writes --result
  *     │    └─ holder      owns lock, ledger, leases, every held object
- *     │         └─ pauser     one per paused process: its tracer
+ *     │         ├─ pauser     one per paused process: its tracer
+ *     │         ├─ resolver   one per fault with host names: looks them up
+ *     │         ├─ line       one per direction of an interface: delays packets where the kernel cannot
+ *     │         ├─ hoarder    one per tcp.hold: has the connections
+ *     │         └─ responder  one per network namespace whose lookups are hurt: answers them
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
  */
@@ -30,6 +34,10 @@ enum brunt_role {
 	BRUNT_ROLE_CONTROLLER,
 	BRUNT_ROLE_HOLDER,
 	BRUNT_ROLE_PAUSER,
+	BRUNT_ROLE_RESOLVER,
+	BRUNT_ROLE_LINE,
+	BRUNT_ROLE_HOARDER,
+	BRUNT_ROLE_RESPONDER,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,
@@ -40,7 +48,14 @@ enum brunt_role {
 enum brunt_role_user {
 	BRUNT_USER_ROOT,   /* keeps the uid that brunt was started with */
 	BRUNT_USER_CALLER, /* SUDO_UID, or nobody when started as root without sudo, or oneself */
+	BRUNT_USER_OWN,	   /* a uid that nobody else has; oneself when brunt is not root */
 };
+
+/*
+ * The uid and gid of every responder: nobody else's. systemd's table of uids leaves 1879048192 to 2147483647 unused
+ * (https://systemd.io/UIDS-GIDS/).
+ */
+#define BRUNT_RESPONDER_UID 1918004852
 
 /* What a role may be and have. A test compares this with /proc/PID/{status,fd}. */
 struct brunt_role_row {
@@ -52,6 +67,7 @@ struct brunt_role_row {
 	bool may_fork;
 	bool locks_memory;
 	bool parent_death_kills; /* PR_SET_PDEATHSIG SIGKILL */
+	bool of_fault;		 /* a child of the holder: comes and goes with what it holds */
 	const char *death;	 /* what its death means */
 };
 enum brunt_descriptor_kind {
@@ -65,6 +81,7 @@ enum brunt_descriptor_kind {
 	BRUNT_FD_STDIO = 1 << 7,     /* the user's stdin, stdout, stderr */
 	BRUNT_FD_PIPE = 1 << 8,	     /* output of services */
 	BRUNT_FD_NETWORK = 1 << 9,   /* INET sockets of SLIs */
+	BRUNT_FD_DEVICE = 1 << 10,   /* /dev/net/tun, network namespaces */
 };
 extern const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX];
 
@@ -89,7 +106,7 @@ struct brunt_shared {
 	uint64_t lease_expires;	    /* written by the holder */
 	uint32_t lapsed;	    /* latched: 1 once the lease ran out */
 	uint32_t residue;	    /* written by holder or recoverer: faults that could not be removed */
-	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; pauser: the newest */
+	pid_t pid[_BRUNT_ROLE_MAX]; /* outer pids, 0 when not running; of_fault: the newest */
 	struct brunt_service_slot services[BRUNT_SERVICES_MAX]; /* written by the launcher */
 };
 

@@ -76,7 +76,27 @@ static void clear_host_bits(uint8_t address[16], unsigned prefix)
 		address[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
 }
 
-/* An address and its prefix (NULL: all bits). */
+/* Letters, digits, '-', '_' and dots; the last label begins with a letter, so that no mistyped address is one. */
+static bool is_name(const char *text)
+{
+	size_t length = strlen(text);
+	const char *last;
+
+	if (!length || length >= BRUNT_HOST_SIZE || strchr(".-", text[0]) || strstr(text, ".."))
+		return false;
+	for (size_t i = 0; i < BRUNT_COUNT(protocols); i++)
+		if (!strcmp(text, protocols[i].name))
+			return false; /* "tcp" was meant to be "/tcp" */
+	for (const char *at = text; *at; at++)
+		if (!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
+		      strchr("-_.", *at)))
+			return false;
+	last = strrchr(text, '.');
+	last = last ? last + 1 : text;
+	return (*last >= 'a' && *last <= 'z') || (*last >= 'A' && *last <= 'Z');
+}
+
+/* An address and its prefix (NULL: all bits), or a name. */
 static int read_address(const char *address, const char *prefix, struct brunt_endpoint *to, const char *shown,
 			struct brunt_error *err)
 {
@@ -91,8 +111,14 @@ static int read_address(const char *address, const char *prefix, struct brunt_en
 		to->family = 6;
 	else if (strchr(address, '%'))
 		return brunt_fail(err, EINVAL, "'%s' has a zone; name the interface by the target instead", shown);
-	else
-		return brunt_fail(err, EINVAL, "'%s' has no right address; names are not looked up", shown);
+	else if (!is_name(address))
+		return brunt_fail(err, EINVAL, "'%s' has no right address or name", shown);
+	else if (prefix)
+		return brunt_fail(err, EINVAL, "'%s': only an address has a prefix", shown);
+	if (!to->family) {
+		(void)snprintf(to->host, sizeof(to->host), "%s", address);
+		return 0;
+	}
 	if (to->family == 6 && memcmp(to->address, mapped, sizeof(mapped)) == 0)
 		return brunt_fail(err, EINVAL, "'%s' is an IPv4 address in IPv6 clothes; write the IPv4 address",
 				  shown);
@@ -205,7 +231,7 @@ int brunt_endpoint_parse(const char *text, struct brunt_endpoint *ret, struct br
 {
 	struct brunt_endpoint endpoint = { 0 };
 	char shown[BRUNT_QUOTE_SIZE];
-	char copy[80];
+	char copy[BRUNT_HOST_SIZE + 20];
 	int r;
 
 	brunt_text_quote(text, shown);
@@ -232,7 +258,7 @@ const char *brunt_endpoint_print(const struct brunt_endpoint *endpoint, char *bu
 {
 	const bool ports = endpoint->port_min || endpoint->port_max;
 	const bool brackets = endpoint->family == 6 && ports;
-	char address[INET6_ADDRSTRLEN] = "", prefix[8] = "", range[16] = "";
+	char address[BRUNT_HOST_SIZE] = "", prefix[8] = "", range[16] = "";
 	const char *protocol = "";
 
 	if (endpoint->family != 0) {
@@ -240,6 +266,8 @@ const char *brunt_endpoint_print(const struct brunt_endpoint *endpoint, char *bu
 				sizeof(address));
 		if (endpoint->prefix != (endpoint->family == 4 ? 32 : 128))
 			(void)snprintf(prefix, sizeof(prefix), "/%u", endpoint->prefix);
+	} else {
+		(void)snprintf(address, sizeof(address), "%s", endpoint->host);
 	}
 	if (ports && endpoint->port_min == endpoint->port_max)
 		(void)snprintf(range, sizeof(range), ":%u", endpoint->port_min);

@@ -291,9 +291,16 @@ static int read_pick(const struct brunt_param_reader *in, json_t *value, struct 
 
 static int read_endpoint(const struct brunt_param_reader *in, json_t *value, struct brunt_endpoint *to)
 {
+	char shown[BRUNT_QUOTE_SIZE];
+	int r;
+
 	if (!json_is_string(value))
 		return brunt_param_fail_kind(in, value);
-	return brunt_endpoint_parse(json_string_value(value), to, in->err);
+	r = brunt_endpoint_parse(json_string_value(value), to, in->err);
+	if (r || !to->host[0] || in->param->names)
+		return r;
+	brunt_text_quote(to->host, shown);
+	return brunt_fail(in->err, EINVAL, "'%s' is no address, and names are not looked up here", shown);
 }
 
 int brunt_param_read(const struct brunt_param *param, const struct brunt_scope *scope, json_t *value, void *to,

@@ -32,7 +32,8 @@
 /* What faults may ask for; a holder keeps of these only what its plan needs. */
 #define CAP_HOLD                                                                                                       \
 	(CAP(KILL) | CAP(DAC_READ_SEARCH) | CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(BPF) | CAP(PERFMON) |                  \
-	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK))
+	 CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(IPC_LOCK) | CAP(SETUID) | CAP(SETGID) |            \
+	 CAP(SYS_CHROOT))
 
 #define KEEP_MAX 32
 
@@ -64,7 +65,45 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD | BRUNT_FD_EVENT,
 		.locks_memory = true,
 		.parent_death_kills = true,
+		.of_fault = true,
 		.death = "the process that it paused runs again; the holder reports the fault as lost",
+	},
+	[BRUNT_ROLE_RESOLVER] = {
+		.name = "resolver",
+		.user = BRUNT_USER_CALLER,
+		.descriptors = "socket to the holder, connections to name servers",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.of_fault = true,
+		.death = "names keep the addresses that they had",
+	},
+	[BRUNT_ROLE_LINE] = {
+		.name = "line",
+		.user = BRUNT_USER_ROOT,
+		.capabilities = CAP(IPC_LOCK),
+		.descriptors = "socket to the holder, its TAP device and what keeps that while packets wait",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_BPF | BRUNT_FD_DEVICE,
+		.locks_memory = true,
+		.of_fault = true,
+		.death = "packets that waited in it are lost; the holder steers no more to it within the lease",
+	},
+	[BRUNT_ROLE_HOARDER] = {
+		.name = "hoarder",
+		.user = BRUNT_USER_CALLER,
+		.descriptors = "socket to the holder, the connections that it keeps",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_EVENT | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.of_fault = true,
+		.death = "the kernel closes its connections; the holder reports the fault as lost",
+	},
+	[BRUNT_ROLE_RESPONDER] = {
+		.name = "responder",
+		.user = BRUNT_USER_OWN,
+		.descriptors = "socket to the holder, sockets for lookups",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_NETWORK,
+		.parent_death_kills = true,
+		.of_fault = true,
+		.death = "lookups go to the real servers again within the lease; the holder reports the fault as lost",
 	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
@@ -219,7 +258,7 @@ static int drop_privileges(const struct brunt_role_row *row, const struct brunt_
 	r = bound(executes ? keep : 0, permitted);
 	if (r < 0)
 		return brunt_fail(err, -r, "cannot empty the bounding set: %s", strerror(-r));
-	if (row->user == BRUNT_USER_CALLER && identity->privileged) {
+	if (row->user != BRUNT_USER_ROOT && identity->privileged) {
 		if (setgroups(0, NULL) || setresgid(identity->gid, identity->gid, identity->gid) ||
 		    setresuid(identity->uid, identity->uid, identity->uid))
 			return brunt_fail(err, errno, "cannot become user '%s': %s", identity->name, strerror(errno));
@@ -275,6 +314,17 @@ static void spare_from_oom(void)
 }
 
 /*
+ * Before Linux 5.11 BPF objects count as locked memory, and no capability exempts them (commit d5299b67dd59, "bpf:
+ * Memcg-based memory accounting for bpf maps"). Takes CAP_SYS_RESOURCE; without it, as it is.
+ */
+static void unlimit_locked_memory(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+/*
  * A page fault that waits for a disk must not cost the lease. An ordinary user's limit is small, and with MCL_FUTURE
  * later allocations beyond it would fail: then only what is there now is locked, if that.
  */
@@ -308,8 +358,10 @@ int brunt_role_enter(enum brunt_role role, const struct brunt_identity *identity
 	snprintf(comm, sizeof(comm), "brunt-%s", row->name);
 	(void)prctl(PR_SET_NAME, comm, 0, 0, 0);
 	set_signals(role);
-	if (row->locks_memory)
+	if (row->locks_memory) {
 		spare_from_oom();
+		unlimit_locked_memory();
+	}
 	r = drop_privileges(row, identity, kept, err);
 	if (r < 0)
 		return r;

@@ -149,7 +149,7 @@ static void print_parameters(const struct brunt_plan *plan, const struct brunt_s
 
 static void print_when(const struct brunt_step *step)
 {
-	char time[32];
+	char time[32], off[32];
 
 	if (step->has_hold)
 		printf("%*s%-10s %s%s\n", DETAIL_COLUMN, "", "held",
@@ -157,6 +157,10 @@ static void print_when(const struct brunt_step *step)
 		       step->background ? ", in the background" : "");
 	else if (step->background)
 		printf("%*s%-10s to the end of the method, in the background\n", DETAIL_COLUMN, "", "held");
+	if (step->pulse)
+		printf("%*s%-10s %s in effect, %s not, in turns\n", DETAIL_COLUMN, "", "pulsed",
+		       brunt_duration_print(step->pulse->on, time, sizeof(time)),
+		       brunt_duration_print(step->pulse->off, off, sizeof(off)));
 	if (step->times > 1)
 		printf("%*s%-10s %llu times, every %s\n", DETAIL_COLUMN, "", "happens", (unsigned long long)step->times,
 		       brunt_duration_print(step->every, time, sizeof(time)));

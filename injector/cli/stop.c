@@ -126,7 +126,7 @@ static void continue_roles(const struct found *found)
 	run_pids(&view, pids);
 	brunt_ledger_view_done(&view);
 	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
-		if (pids[role] > 0 && role != BRUNT_ROLE_PAUSER)
+		if (pids[role] > 0 && !brunt_roles[role].of_fault)
 			(void)kill(pids[role], SIGCONT);
 }
 

@@ -32,6 +32,9 @@ static bool normalize(const struct brunt_endpoint *from, uint8_t family, struct 
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 	*ret = *from;
+	/* A name is nothing but what it stands for. */
+	if (from->host[0])
+		return false;
 	if (from->family == 6 && from->prefix >= 96 && !memcmp(from->address, mapped, sizeof(mapped))) {
 		memset(ret->address, 0, sizeof(ret->address));
 		memcpy(ret->address, from->address + 12, 4);

@@ -29,7 +29,7 @@ enum call { CONNECT, SEND, BIND };
 struct fail_params {
 	int code;
 	struct brunt_list calls; /* of int: enum call */
-	double probability;
+	struct brunt_ramp probability;
 	struct brunt_list to, except;
 };
 
@@ -38,6 +38,7 @@ struct fail_state {
 	const struct fail_params *params;
 	struct connect_fail_bpf *skel;
 	struct brunt_fail_control *control;
+	double probability; /* now */
 };
 _Static_assert(!offsetof(struct fail_state, bpf), "brunt_bpf_op_arm() and its like take a struct brunt_bpf");
 
@@ -69,7 +70,8 @@ static const struct brunt_param fail_params[] = {
 	  .help = "what the call returns; before Linux 5.18 only EPERM can be had" },
 	BRUNT_LIST_OF(struct fail_params, calls, BRUNT_T_ENUM, .values = calls, .count_max = 3,
 		      .example = "[\"connect\", \"send\"]", .help = "which calls fail; connect alone when left out"),
-	BRUNT_RATIO(struct fail_params, probability, .def = "100%", .max = 1, .help = "chance that a call fails"),
+	BRUNT_RAMP(struct fail_params, probability, BRUNT_T_RATIO, .def = "100%", .max = 1,
+		   .help = "chance that a call fails"),
 	BRUNT_LIST_OF(
 		struct fail_params, to, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.5:5432/tcp\"]",
 		.help = "only calls that name one of these: the peer of connect and send, the own address of bind"),
@@ -151,6 +153,16 @@ static void cleanup_state(struct fail_state **state)
 	fail_unload(*state);
 }
 
+static int fail_change(void *opaque, uint64_t elapsed_ns, struct brunt_error *err)
+{
+	struct fail_state *state = opaque;
+
+	(void)err;
+	state->probability = brunt_ramp_at(&state->params->probability, elapsed_ns);
+	brunt_bpf_set_chance(&state->bpf, state->probability);
+	return 0;
+}
+
 static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,
 		     struct brunt_error *err)
 {
@@ -181,7 +193,7 @@ static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_c
 	state->control = &state->skel->bss->control;
 	state->control->code = params->code;
 	state->bpf.processes = bpf_map__fd(state->skel->maps.brunt_victims);
-	brunt_bpf_set_chance(&state->bpf, params->probability);
+	(void)fail_change(state, 0, NULL);
 	r = brunt_bpf_rules(&state->bpf, BRUNT_RULES_TO, &params->to, err);
 	r = r ?: brunt_bpf_rules(&state->bpf, BRUNT_RULES_EXCEPT, &params->except, err);
 	if (r)
@@ -241,7 +253,7 @@ static int fail_poll(void *opaque, struct brunt_hits *ret)
 
 	if (r)
 		return r;
-	brunt_bpf_near_miss(ret, "call", &state->params->to, state->params->probability);
+	brunt_bpf_near_miss(ret, "call", &state->params->to, state->probability);
 	return 0;
 }
 
@@ -262,6 +274,7 @@ const struct brunt_injector brunt_fault_connect_fail = {
 	.attach = fail_attach,
 	.arm = brunt_bpf_op_arm,
 	.renew = brunt_bpf_op_renew,
+	.change = fail_change,
 	.poll = fail_poll,
 	.disarm = brunt_bpf_op_disarm,
 	.verify = brunt_bpf_op_verify,

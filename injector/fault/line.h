@@ -14,6 +14,11 @@
 struct brunt_error;
 struct brunt_impairment;
 
+/* ns: its heart beats at least so often, when it gets a CPU. */
+#define BRUNT_LINE_BEAT	    UINT64_C(20000000)
+
+#define BRUNT_LINE_KEEP_MAX 8
+
 struct brunt_line; /* the holder's side; lies in memory shared with the child, made before the method */
 
 struct brunt_line_stats {
@@ -21,6 +26,7 @@ struct brunt_line_stats {
 	uint64_t sent;		 /* written back, duplicates included */
 	uint64_t lost;		 /* by the loss asked for */
 	uint64_t full;		 /* by a full line: unwanted */
+	uint64_t failed;	 /* the device did not take them back (down, gone), or not a frame: unwanted */
 	uint64_t duplicated, reordered, corrupted;
 	uint64_t waiting;	     /* now */
 	uint64_t late_max, late_sum; /* ns past their due time */
@@ -35,10 +41,15 @@ const char *brunt_line_ceiling(void);
 int brunt_line_new(struct brunt_line **ret, struct brunt_error *err);
 
 /*
- * Forks the child. tap: queue of the TAP device with IFF_VNET_HDR, non-blocking; keep: descriptors that must stay open
- * in it as long as packets are waiting (count of them); every other inherited one is closed at once. The child reads
- * until stopped, until the holder is gone (end of a pipe, death signal), then sends what waits, at most max_linger ns
- * longer, and exits. Has no privileges. 0 or -errno.
+ * Forks the child and waits until it works. tap: queue of the TAP device with IFF_VNET_HDR, non-blocking, a queue of at
+ * least 10,000 packets (what comes while the line has no CPU waits there); keep: descriptors that must stay open in it
+ * as long as packets are waiting (count of them, at most BRUNT_LINE_KEEP_MAX); every other inherited one is closed at
+ * once. Has no privileges.
+ *
+ * When it is stopped, or the holder is gone (end of a socket), the line goes on with what waits and what is still
+ * steered to it, until both are no more: 20 ms without a packet when it was stopped, 300 ms when the holder died, for
+ * the kernel takes that long to take off a classifier. At most max_linger ns: what waits then is sent early. It exits
+ * at once when its device is gone. 0 or -errno.
  */
 int brunt_line_start(struct brunt_line *line, int tap, const int *keep, size_t count,
 		     const struct brunt_impairment *impairment, uint64_t max_linger, struct brunt_error *err);
@@ -46,12 +57,12 @@ int brunt_line_start(struct brunt_line *line, int tap, const int *keep, size_t c
 /* Other parameters, from the next packet on. A store. */
 void brunt_line_change(struct brunt_line *line, const struct brunt_impairment *impairment);
 
-/* Did its heart beat within the last max_silence ns? */
+/* Did its heart beat within the last max_silence ns? Several times BRUNT_LINE_BEAT. */
 bool brunt_line_alive(const struct brunt_line *line, uint64_t max_silence);
 
 void brunt_line_read(const struct brunt_line *line, struct brunt_line_stats *ret);
 
-/* Stops reading; what waits is still sent (drain) or dropped. Never blocks. */
+/* What waits is still sent (drain) or dropped; steer no more packets to it first. Never blocks. */
 void brunt_line_stop(struct brunt_line *line, bool drain);
 
 /* The child, for the ledger and for those who must not hit it; 0: none. */

@@ -3,15 +3,19 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "brunt/error.h"
 #include "brunt/memory.h"
+#include "brunt/target.h"
 
 static void close_folder(DIR **folder)
 {
@@ -73,4 +77,53 @@ int brunt_interface_is_unique(const char *proc, unsigned index, const char *name
 					  name, index, entry->d_name);
 	}
 	return 0;
+}
+
+int brunt_namespace_open(const struct brunt_process *process, uint64_t *ret_id, struct brunt_error *err)
+{
+	BRUNT_AUTO_CLOSE int fd = -1;
+	char path[32];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)process->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && (errno == EACCES || errno == EPERM))
+		return brunt_fail(err, EPERM,
+				  "may not look at the network namespace of process %d (%s): needs CAP_SYS_PTRACE",
+				  (int)process->pid, process->name);
+	/* Asked after it was opened: it was still that process then. */
+	if (fd < 0 || fstat(fd, &st) || !brunt_process_alive(process))
+		return brunt_fail(err, ESRCH, "process %d (%s) ended", (int)process->pid, process->name);
+	*ret_id = st.st_ino;
+	return BRUNT_TAKE_FD(fd);
+}
+
+uint64_t brunt_namespace_own(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
+}
+
+/*
+ * Entering and leaving both take CAP_SYS_ADMIN over the user namespace that owns the network namespace (setns(2)), so
+ * one can get in and not out again. Entering one's own, where one is, takes the same as coming back: tried first.
+ */
+int brunt_namespace_socket(int namespace, int family, int type, int protocol, struct brunt_error *err)
+{
+	BRUNT_AUTO_CLOSE int own = -1;
+	int fd, code;
+
+	if (namespace >= 0) {
+		own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		if (own < 0 || setns(own, CLONE_NEWNET) || setns(namespace, CLONE_NEWNET))
+			return brunt_fail(err, errno, "cannot enter the target's network namespace: %s%s",
+					  strerror(errno), errno == EPERM ? "; needs CAP_SYS_ADMIN" : "");
+	}
+	fd = socket(family, type, protocol);
+	code = errno;
+	/* Who cannot come back must not go on: all that it did next would be done to the wrong network. */
+	if (own >= 0 && setns(own, CLONE_NEWNET))
+		(void)raise(SIGKILL);
+	return fd >= 0 ? fd : brunt_fail(err, code, "cannot make a socket: %s", strerror(code));
 }

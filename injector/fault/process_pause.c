@@ -21,6 +21,7 @@
 #include "brunt/fault.h"
 #include "brunt/memory.h"
 #include "brunt/param.h"
+#include "brunt/role.h"
 #include "brunt/target.h"
 #include "brunt/units.h"
 #include "fault/pauser.h"
@@ -155,32 +156,57 @@ static int pause_prepare(void *opaque, const struct brunt_victims *victims, stru
 	return 0;
 }
 
-/* All at once, then the answers are collected: the wait is shared. */
-static int pause_attach(void *opaque, struct brunt_error *err)
+/* All at once, then the answers are collected: the wait is shared. skip_ended: those that are gone are let be. */
+static int start_pausers(struct pause_state *state, bool skip_ended, struct brunt_error *err)
 {
-	struct pause_state *state = opaque;
 	uint64_t now = brunt_now();
 	int r = 0;
 
 	state->count = 0;
-	state->lapsed = false;
-	state->cut = false;
-	state->expires = 0;
 	for (size_t i = 0; !r && i < state->victims->process_count; i++) {
-		r = brunt_pauser_start(&state->victims->processes[i], now + ARM_WAIT_NS, &state->pausers[i], err);
+		const struct brunt_process *process = &state->victims->processes[i];
+
+		if (skip_ended && !brunt_process_alive(process))
+			continue;
+		r = brunt_pauser_start(process, now + ARM_WAIT_NS, &state->pausers[state->count], err);
 		state->count += !r;
 	}
 	for (size_t i = 0; !r && i < state->count; i++)
 		r = brunt_pauser_await(&state->pausers[i], now + ANSWER_WAIT_NS, err);
+	if (!r && !state->count)
+		r = brunt_fail(err, ESRCH, "every process of the target has ended");
+	return r;
+}
+
+static int pause_attach(void *opaque, struct brunt_error *err)
+{
+	struct pause_state *state = opaque;
+
+	state->lapsed = false;
+	state->cut = false;
+	state->expires = 0;
+	return start_pausers(state, false, err);
+}
+
+/* Letting go ends the pauser, whatever its threads were at: a pulse has new ones. */
+static int start_anew(struct pause_state *state, struct brunt_error *err)
+{
+	int r = start_pausers(state, true, err);
+
+	if (!r)
+		state->seen += state->count;
 	return r;
 }
 
 static int pause_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 {
 	struct pause_state *state = opaque;
-	uint64_t now = brunt_now();
+	uint64_t now;
 	int failure = 0;
 
+	if (state->count && state->pausers[0].pidfd < 0)
+		failure = start_anew(state, err);
+	now = brunt_now();
 	state->expires = expires;
 	for (size_t i = 0; i < state->count && !failure; i++)
 		failure = brunt_pauser_pause(&state->pausers[i], expires, err);
@@ -302,4 +328,5 @@ const struct brunt_injector brunt_fault_process_pause = {
 	.detach = pause_detach,
 	.unload = pause_unload,
 	.child = pause_child,
+	.child_role = BRUNT_ROLE_PAUSER,
 };

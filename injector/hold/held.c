@@ -210,6 +210,7 @@ int held_stage(struct brunt_held *held, uint32_t step, struct brunt_error *err)
 		return brunt_fail(err, ECANCELED, "everything was reverted: nothing is applied any more");
 	if (slot->touched)
 		return brunt_fail(err, EALREADY, "step '%s' is held already", slot->step->name);
+	held_reset_changes(slot);
 	r = load(held, slot, err); /* done already, unless nobody prepared */
 	if (!r)
 		r = choose(held, slot, &victims, err);
@@ -219,6 +220,7 @@ int held_stage(struct brunt_held *held, uint32_t step, struct brunt_error *err)
 int held_move(struct brunt_held *held, struct held_slot *slot, struct brunt_error *err)
 {
 	struct brunt_victims *victims;
+	bool off = slot->off;
 	int r = choose(held, slot, &victims, err);
 
 	if (r < 0)
@@ -229,7 +231,10 @@ int held_move(struct brunt_held *held, struct held_slot *slot, struct brunt_erro
 	if (r < 0)
 		return brunt_fail(err, EBUSY, "it could not be undone where it was: %s", slot->why.msg);
 	r = ready(held, slot, victims, err);
-	return r < 0 ? r : held_commit(held, slot->step->index, held->expires, err);
+	if (r < 0)
+		return r;
+	slot->off = off;
+	return held_commit(held, slot->step->index, held->expires, err);
 }
 
 /* An event leaves nothing to undo: one record says that it was meant to happen, however often it did. */
@@ -245,8 +250,7 @@ static int record(struct brunt_held *held, struct held_slot *slot, struct brunt_
 	return r;
 }
 
-/* Who recovers must know the child, wherever it was made: in attach or in arm. */
-static int record_child(struct brunt_held *held, struct held_slot *slot)
+int held_record_child(struct brunt_held *held, struct held_slot *slot)
 {
 	struct brunt_process process;
 	pid_t child = slot->injector->child ? slot->injector->child(slot->state) : 0;
@@ -269,12 +273,15 @@ static int begin(struct brunt_held *held, struct held_slot *slot, uint64_t expir
 	if (slot->injector->attach)
 		r = slot->injector->attach(slot->state, err);
 	if (!r)
-		r = record_child(held, slot);
+		r = held_record_child(held, slot);
 	if (!r)
+		r = held_put_ramps(slot, brunt_now(), err);
+	/* Moved between two pulses: it stays off until the next. */
+	if (!r && !slot->off)
 		r = slot->injector->arm(slot->state, expires, err);
 	slot->at = brunt_now();
 	if (!r)
-		r = record_child(held, slot);
+		r = held_record_child(held, slot);
 	if (!r && held->ledger && slot->injector->undo != BRUNT_UNDO_EVENT)
 		r = brunt_ledger_mark(held->ledger, BRUNT_LEDGER_HELD, slot->step->index);
 	return r;
@@ -299,8 +306,10 @@ static int commit_held(struct brunt_held *held, struct held_slot *slot, uint64_t
 	slot->touched = true;
 	held->stack[held->stack_count++] = slot->step->index;
 	r = begin(held, slot, expires, err);
-	slot->armed = !r;
+	slot->armed = !r && !slot->off;
 	slot->was_held |= !r;
+	if (!slot->began)
+		slot->began = slot->at;
 	if (r < 0)
 		(void)held_undo(held, slot, NULL);
 	return r;

@@ -41,16 +41,21 @@ struct held_slot {
 	struct brunt_victims *own_victims; /* of `each` and `follow`: freed by this slot */
 	struct brunt_victims *next;	   /* staged, not yet in effect */
 	bool staged;
-	bool touched;  /* attach was begun: something may have to be undone */
-	bool armed;    /* in effect */
-	bool happened; /* an instant one: at least once */
-	bool recorded; /* an instant one: its intent is in the ledger already */
-	bool was_held; /* at least once: its last counters stay known */
-	bool lost;     /* told */
-	bool leaving;  /* detached, not settled yet */
-	uint64_t at;   /* armed, or read back as gone */
-	int code;      /* of the undo going on */
-	pid_t child;   /* recorded in the ledger, or 0 */
+	bool leaving;	    /* detached, not settled yet */
+	bool touched;	    /* attach was begun: something may have to be undone */
+	bool armed;	    /* in effect */
+	bool off;	    /* between two pulses: attached, not in effect */
+	bool happened;	    /* an instant one: at least once */
+	bool recorded;	    /* an instant one: its intent is in the ledger already */
+	bool was_held;	    /* at least once: its last counters stay known */
+	bool lost;	    /* told */
+	uint64_t began;	    /* first armed since it was staged; 0: not yet */
+	uint64_t ramps_end; /* ns after began, when its ramps stand still; 0: none moves */
+	uint64_t changed;   /* when its ramps were put in force last */
+	bool still;	    /* they have arrived */
+	uint64_t at;	    /* armed, or read back as gone */
+	int code;	    /* of the undo going on */
+	pid_t child;	    /* recorded in the ledger, or 0 */
 	struct brunt_error why;
 	struct brunt_undo_record undo;
 	struct brunt_hits hits;
@@ -65,7 +70,8 @@ struct brunt_held {
 	void *user;
 	uint64_t sequence; /* of the verb that is being answered; 0: none */
 	uint64_t expires;
-	bool closed; /* no apply any more */
+	bool closed;  /* no apply any more */
+	bool hurried; /* the run aborts, and is not to wait for anything */
 	void (*on_gone)(
 		void *user);	 /* or NULL: revert_all has read back that nothing is in effect; detaching is next */
 	struct held_slot *slots; /* by step */
@@ -88,6 +94,16 @@ void held_report_applied(struct brunt_held *held, uint32_t step, int code, const
  * nobody (yet); after other errors it may be in effect nowhere.
  */
 int held_move(struct brunt_held *held, struct held_slot *slot, struct brunt_error *err);
+
+/* Who recovers must know the child, wherever it was made: in attach or in arm. 0, or -errno of the ledger. */
+int held_record_child(struct brunt_held *held, struct held_slot *slot);
+
+/* ---- held_turn.c ---- */
+
+/* A slot that is staged begins anew. */
+void held_reset_changes(struct held_slot *slot);
+/* Puts ramps in force as they are at this moment; before every arm. */
+int held_put_ramps(struct held_slot *slot, uint64_t now, struct brunt_error *err);
 
 /* ---- held_target.c ---- */
 
@@ -113,6 +129,8 @@ void held_free_victims(struct brunt_victims **victims);
 int held_undo(struct brunt_held *held, struct held_slot *slot, struct brunt_error *err);
 /* The same without a report that it is over: it goes on elsewhere. */
 int held_undo_quietly(struct brunt_held *held, struct held_slot *slot);
+/* Disarms and reads back, and leaves it attached. 0 or -EBUSY; slot->at, slot->why. */
+int held_let_go(struct held_slot *slot);
 void held_report_hits(struct brunt_held *held, struct held_slot *slot);
 /* Waits until what was detached is gone, at most until CLOCK_BOOTTIME until. 0 or -EBUSY; told as residue. */
 int held_settle(struct brunt_held *held, uint64_t until);

@@ -83,10 +83,10 @@ void brunt_held_poll(struct brunt_held *held)
 	for (uint32_t i = 0; i < held->plan->step_count; i++) {
 		struct held_slot *slot = &held->slots[i];
 
-		if (!slot->step || !slot->loaded || !(slot->armed || slot->happened || slot->was_held))
+		if (!slot->step || !slot->loaded || !(slot->armed || slot->off || slot->happened || slot->was_held))
 			continue;
 		held_report_hits(held, slot);
-		if (slot->armed)
+		if (slot->armed || slot->off)
 			look_after(held, slot);
 	}
 }

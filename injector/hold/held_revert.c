@@ -71,12 +71,30 @@ static void verify(struct held_slot *slot)
 	}
 }
 
+int held_let_go(struct held_slot *slot)
+{
+	disarm(slot);
+	verify(slot);
+	return slot->code ? -EBUSY : 0;
+}
+
+void brunt_held_hurry(struct brunt_held *held)
+{
+	held->hurried = held->plan->on_abort == BRUNT_ON_ABORT_NOW;
+}
+
+static void hurry(const struct brunt_held *held, const struct held_slot *slot)
+{
+	if (held->hurried && slot->injector->hurry)
+		slot->injector->hurry(slot->state);
+}
+
 /* Counters first: detach may take the object away that has them. */
 static void detach(struct brunt_held *held, struct held_slot *slot)
 {
 	held_report_hits(held, slot);
 	/* Lost since the last poll: it was not held to here. */
-	if (slot->armed && slot->hits.detached)
+	if ((slot->armed || slot->off) && slot->hits.detached)
 		held_tell_lost(held, slot, -ENOLINK, "what held it was gone before it was undone");
 	if (slot->injector->detach)
 		slot->injector->detach(slot->state);
@@ -104,6 +122,7 @@ static void settle(struct brunt_held *held, struct held_slot *slot)
 	uint32_t step = slot->step->index;
 
 	slot->armed = false;
+	slot->off = false;
 	slot->touched = slot->code != 0;
 	slot->leaving = slot->injector->settled != NULL;
 	if (held->ledger && (slot->code || !slot->leaving))
@@ -130,6 +149,7 @@ static void tell_reverted(struct brunt_held *held, const struct held_slot *slot)
 
 int held_undo_quietly(struct brunt_held *held, struct held_slot *slot)
 {
+	hurry(held, slot);
 	disarm(slot);
 	verify(slot);
 	detach(held, slot);
@@ -167,8 +187,10 @@ int brunt_held_revert_all(struct brunt_held *held, struct brunt_error *err)
 {
 	size_t count = held->stack_count, stayed = 0;
 
-	for (size_t i = count; i-- > 0;)
+	for (size_t i = count; i-- > 0;) {
+		hurry(held, &held->slots[held->stack[i]]);
 		disarm(&held->slots[held->stack[i]]);
+	}
 	for (size_t i = count; i-- > 0;) {
 		verify(&held->slots[held->stack[i]]);
 		stayed += held->slots[held->stack[i]].code != 0;

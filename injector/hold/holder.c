@@ -164,6 +164,9 @@ static int set_up(struct holder *holder, struct brunt_error *err)
 	holder->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (holder->timer < 0)
 		return brunt_fail(err, errno, "cannot make a timer: %s", strerror(errno));
+	holder->turner = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (holder->turner < 0)
+		return brunt_fail(err, errno, "cannot make a timer: %s", strerror(errno));
 	r = brunt_deadman_make(&holder->deadman, err);
 	if (!r)
 		r = open_ledger(holder, err);
@@ -199,12 +202,35 @@ static void check_lease(struct holder *holder)
 		holder_lapse(holder);
 }
 
+/* Ramps and pulses. Never after the lease: what lapsed stays so, whatever a pulse would have next. */
+static void turn(struct holder *holder)
+{
+	uint64_t now = brunt_now(), at = 0;
+	size_t count;
+
+	if (!holder->held || holder->lease.lapsed)
+		return;
+	count = brunt_held_count(holder->held);
+	if (count && now < holder->lease.expires)
+		at = brunt_held_turn(holder->held, now);
+	if (brunt_held_count(holder->held) != count)
+		holder_set_timers(holder);
+	/* A pulse may have new ones. */
+	for (uint32_t i = 0; at && i < holder->setup->plan->step_count; i++)
+		if (holder->held->slots[i].child)
+			holder->setup->shared->pid[BRUNT_ROLE_PAUSER] = holder->held->slots[i].child;
+	if (at != holder->turn_at)
+		set_timer(holder->turner, at);
+	holder->turn_at = at;
+}
+
 static void loop(struct holder *holder)
 {
 	while (!holder->ended) {
 		struct pollfd wait[] = {
 			{ .fd = holder->socket, .events = (short)(POLLIN | (holder->queue_count ? POLLOUT : 0)) },
 			{ .fd = holder->timer, .events = POLLIN },
+			{ .fd = holder->turner, .events = POLLIN },
 		};
 		uint64_t ticks;
 
@@ -212,9 +238,12 @@ static void loop(struct holder *holder)
 			break;
 		if (wait[1].revents)
 			(void)!read(holder->timer, &ticks, sizeof(ticks));
+		if (wait[2].revents)
+			(void)!read(holder->turner, &ticks, sizeof(ticks));
 		check_lease(holder);
 		if (wait[0].revents & (POLLIN | POLLHUP | POLLERR) && !listen_to(holder))
 			break;
+		turn(holder);
 		flush(holder);
 	}
 }
@@ -241,13 +270,15 @@ int brunt_holder_main(const struct brunt_run_setup *setup, int socket)
 	holder->setup = setup;
 	holder->socket = socket;
 	holder->timer = -1;
+	holder->turner = -1;
 	setup->shared->pid[BRUNT_ROLE_HOLDER] = getpid();
 	/* A holder that cannot hold answers, so that the controller has the reason. */
 	if (set_up(holder, &holder->broken) < 0)
 		holder->broken.code = holder->broken.code ? holder->broken.code : EIO;
 	loop(holder);
+	/* Without an END the controller is gone. */
 	if (holder->held) {
-		residue = holder_revert_all(holder);
+		residue = holder_revert_all(holder, !holder->ended);
 		if (held_settle(holder->held, brunt_now() + SETTLE_WITHIN) < 0) {
 			residue = -EBUSY;
 			__atomic_store_n(&setup->shared->residue, 1, __ATOMIC_RELEASE);
@@ -264,5 +295,7 @@ int brunt_holder_main(const struct brunt_run_setup *setup, int socket)
 	brunt_held_free(holder->held);
 	if (holder->timer >= 0)
 		(void)close(holder->timer);
+	if (holder->turner >= 0)
+		(void)close(holder->turner);
 	return residue < 0 ? 6 : 0;
 }

@@ -17,7 +17,9 @@
 struct holder {
 	const struct brunt_run_setup *setup;
 	int socket;
-	int timer; /* CLOCK_BOOTTIME, at the end of the lease */
+	int timer;	  /* CLOCK_BOOTTIME, at the end of the lease */
+	int turner;	  /* CLOCK_BOOTTIME, when a ramp or a pulse moves next */
+	uint64_t turn_at; /* what it is set to; 0: nothing moves */
 	struct brunt_lease lease;
 	struct brunt_deadman deadman;
 	struct brunt_held *held;
@@ -37,8 +39,8 @@ struct holder {
 void holder_take(struct holder *holder, const struct brunt_verb *verb);
 /* The lease ran out: latches, reverts everything, says so. */
 void holder_lapse(struct holder *holder);
-/* Reverts everything; no apply is taken afterwards. 0 or -EBUSY. */
-int holder_revert_all(struct holder *holder);
+/* Reverts everything; no apply is taken afterwards. abort: as the plan's on_abort says. 0 or -EBUSY. */
+int holder_revert_all(struct holder *holder, bool abort);
 
 /* ---- holder.c ---- */
 

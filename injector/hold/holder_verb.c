@@ -72,7 +72,8 @@ static int do_apply(struct holder *holder, uint32_t step, struct brunt_error *er
 	(void)brunt_deadman_set(&holder->deadman, holder->lease.expires + holder->lease.length / 2);
 	r = held_commit(holder->held, step, holder->lease.expires, err);
 	if (holder->held->slots[step].child)
-		holder->setup->shared->pid[BRUNT_ROLE_PAUSER] = holder->held->slots[step].child;
+		holder->setup->shared->pid[holder->held->slots[step].injector->child_role] =
+			holder->held->slots[step].child;
 	holder_set_timers(holder);
 	return r;
 }
@@ -105,12 +106,14 @@ static void do_alive(struct holder *holder, uint32_t index)
 	held_report(holder->held, &report);
 }
 
-int holder_revert_all(struct holder *holder)
+int holder_revert_all(struct holder *holder, bool abort)
 {
 	struct brunt_shared *shared = holder->setup->shared;
 	int r;
 
 	holder->held->closed = true;
+	if (abort)
+		brunt_held_hurry(holder->held);
 	r = brunt_held_revert_all(holder->held, NULL);
 	__atomic_store_n(&shared->residue, (uint32_t)brunt_held_count(holder->held), __ATOMIC_RELEASE);
 	/* With residue the switch stays set: should the controller not end this soon, the kernel may still undo it. */
@@ -124,7 +127,7 @@ void holder_lapse(struct holder *holder)
 
 	holder->lease.lapsed = true;
 	__atomic_store_n(&holder->setup->shared->lapsed, 1, __ATOMIC_RELEASE);
-	report.code = holder_revert_all(holder);
+	report.code = holder_revert_all(holder, true);
 	held_report(holder->held, &report);
 }
 
@@ -178,7 +181,7 @@ void holder_take(struct holder *holder, const struct brunt_verb *verb)
 		holder_set_timers(holder);
 		break;
 	case BRUNT_VERB_REVERT_ALL:
-		r = holder_revert_all(holder);
+		r = holder_revert_all(holder, verb->index == BRUNT_REVERT_ABORT);
 		answer(holder, BRUNT_REPORT_REVERTED_ALL, 0, r, &err);
 		break;
 	case BRUNT_VERB_RENEW:

@@ -289,6 +289,12 @@ int brunt_ledger_child(struct brunt_ledger *ledger, uint32_t step, pid_t pid, ui
 	return append(ledger, BRUNT_LEDGER_CHILD, &mark, sizeof(mark), 0);
 }
 
+bool brunt_ledger_has_room(const struct brunt_ledger *ledger)
+{
+	return ledger->used + frame_size(sizeof(struct frame_mark)) + sizeof(struct frame_header) + ledger->reserve <=
+	       BRUNT_LEDGER_SIZE;
+}
+
 int brunt_ledger_path(struct brunt_ledger *ledger, enum brunt_ledger_kind kind, const char *path,
 		      struct brunt_error *err)
 {

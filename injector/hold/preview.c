@@ -45,7 +45,7 @@ uint64_t brunt_plan_capabilities(const struct brunt_plan *plan)
 
 	for (uint32_t i = 0; i < plan->step_count; i++)
 		if (injector_of(plan->steps[i]))
-			needed |= plan->steps[i]->fault.injector->capabilities;
+			needed |= injector_of(plan->steps[i])->capabilities | injector_of(plan->steps[i])->useful;
 	for (size_t i = 0; i < plan->targets.count; i++)
 		needed |= target_capabilities(&targets[i]);
 	return needed;

@@ -236,6 +236,7 @@ static const struct {
 	{ "step.end", take_step_end },
 	{ "fault.applied", take_applied },
 	{ "fault.reverted", take_reverted },
+	{ "fault.pulse", take_pulse },
 	{ "fault.lost", take_lost },
 	{ "guardrail", take_guardrail },
 	{ "abort", on_abort },

@@ -29,12 +29,16 @@ struct story_step {
 	int64_t index, parent; /* parent: index of the parallel that holds it, or -1 */
 	uint64_t hold;	       /* ns; 0: none */
 	uint64_t hits_min;
+	uint64_t pulse_on, pulse_off; /* ns; 0: it is not pulsed */
 	bool background;
 	bool is_fault, is_event; /* is_event: nothing is held, nothing can be undone */
 	/* what happened */
 	bool started, ended, applied, reverted, clean, lost, target_gone;
 	uint64_t started_at, ended_at, applied_at, reverted_at; /* applied_at: of the newest */
 	uint64_t held_for;					/* ns, over all applies */
+	uint64_t effect_for;					/* of those, in effect: pulses */
+	uint64_t on_at;						/* when the present pulse began; 0: none */
+	uint64_t pulses;
 	unsigned applies;
 	char *outcome, *why; /* of step.end */
 	char *mechanism, *reason, *revert_why, *near_miss, *lost_why;

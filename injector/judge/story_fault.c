@@ -35,6 +35,34 @@ int take_step_end(struct brunt_story *story, const json_t *event, uint64_t at)
 	return r ? r : take_text(&step->why, event, "why");
 }
 
+static void begin_pulse(struct story_step *step, uint64_t at)
+{
+	if (step->on_at)
+		return;
+	step->on_at = at;
+	step->pulses++;
+}
+
+static void end_pulse(struct story_step *step, uint64_t at)
+{
+	if (step->on_at && at > step->on_at)
+		step->effect_for += at - step->on_at;
+	step->on_at = 0;
+}
+
+int take_pulse(struct brunt_story *story, const json_t *event, uint64_t at)
+{
+	struct story_step *step = step_of(story, event);
+
+	if (!step || !step->applied || step->reverted)
+		return 0;
+	if (json_is_true(json_object_get(event, "on")))
+		begin_pulse(step, at);
+	else
+		end_pulse(step, at);
+	return 0;
+}
+
 int take_applied(struct brunt_story *story, const json_t *event, uint64_t at)
 {
 	struct story_step *step = step_of(story, event);
@@ -49,6 +77,8 @@ int take_applied(struct brunt_story *story, const json_t *event, uint64_t at)
 	step->reverted = false;
 	step->applied_at = at;
 	step->applies++;
+	if (step->pulse_on)
+		begin_pulse(step, at);
 	if (json_is_array(json_object_get(event, "victims"))) {
 		json_decref(step->victims);
 		step->victims = json_incref(json_object_get(event, "victims"));
@@ -83,6 +113,7 @@ int take_reverted(struct brunt_story *story, const json_t *event, uint64_t at)
 		if (at > step->applied_at)
 			step->held_for += at - step->applied_at;
 	}
+	end_pulse(step, at);
 	step->reverted = true;
 	step->reverted_at = at;
 	/* Taken as unclean unless it says otherwise; a later look may find it clean (recovery). */

@@ -131,6 +131,8 @@ static void start_step(const json_t *told, struct story_step *step)
 	step->parent = index_of(told, "parent");
 	step->hold = number(told, "hold_ns");
 	step->hits_min = json_is_integer(hits_min) ? number(told, "hits_min") : 1;
+	step->pulse_on = number(json_object_get(told, "pulse"), "on_ns");
+	step->pulse_off = number(json_object_get(told, "pulse"), "off_ns");
 	step->background = json_is_true(json_object_get(told, "background"));
 	step->is_fault = !strcmp(step->kind, "fault");
 	/* brunt_undo_text(BRUNT_UNDO_EVENT) */

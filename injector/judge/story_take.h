@@ -19,6 +19,7 @@ int take_step_end(struct brunt_story *story, const json_t *event, uint64_t at);
 int take_applied(struct brunt_story *story, const json_t *event, uint64_t at);
 int take_hits(struct brunt_story *story, const json_t *event, uint64_t at);
 int take_reverted(struct brunt_story *story, const json_t *event, uint64_t at);
+int take_pulse(struct brunt_story *story, const json_t *event, uint64_t at);
 int take_lost(struct brunt_story *story, const json_t *event, uint64_t at);
 int take_sample(struct brunt_story *story, const json_t *event, uint64_t at);
 int take_condition(struct brunt_story *story, const json_t *event, uint64_t at);

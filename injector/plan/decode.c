@@ -227,6 +227,7 @@ static int take_top(struct brunt_loader *loader)
 	plan->seed = top->seed;
 	plan->has_seed = top->has_seed;
 	plan->lease = top->lease;
+	plan->on_abort = top->on_abort;
 	if (top->blast_radius) {
 		plan->blast_radius = *top->blast_radius;
 		return 0;

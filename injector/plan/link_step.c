@@ -116,6 +116,30 @@ static void link_fault_target(struct brunt_loader *loader, struct brunt_step *st
 			(unsigned long long)loader->plan->blast_radius.victims);
 }
 
+/* What moves while it is held: pulses and ramps. */
+static void check_changes(struct brunt_loader *loader, const struct brunt_step *step)
+{
+	const struct brunt_injector *injector = step->fault.injector;
+	char has[32], needs[32];
+	uint64_t in_ns;
+
+	if (step->pulse && injector->instant)
+		brunt_plan_error(loader, &step->place, "pulse",
+				 "%s happens at once and holds nothing; write 'every' and 'times'", injector->name);
+	else if (step->pulse && injector->no_pulse)
+		brunt_plan_error(loader, &step->place, "pulse", "%s cannot be pulsed: %s", injector->name,
+				 injector->no_pulse);
+	else if (step->pulse && step->has_hold && step->hold <= step->pulse->on)
+		brunt_plan_warn(loader, &step->place, "pulse", "it is held for %s, which ends before the first 'off'",
+				brunt_duration_print(step->hold, has, sizeof(has)));
+	if (step->has_hold && injector->table && step->fault.params &&
+	    brunt_param_moves(injector->table, step->fault.params, &in_ns) && step->hold < in_ns)
+		brunt_plan_warn(loader, &step->place, "hold",
+				"it is held for %s, a ramp takes %s: it ends before it has got there",
+				brunt_duration_print(step->hold, has, sizeof(has)),
+				brunt_duration_print(in_ns, needs, sizeof(needs)));
+}
+
 /* How long it is held, how often it happens. */
 static void check_fault_times(struct brunt_loader *loader, const struct brunt_step *step)
 {
@@ -139,6 +163,7 @@ static void check_fault_times(struct brunt_loader *loader, const struct brunt_st
 		brunt_plan_error(loader, &step->place, "times", "'times' needs 'every': the time from one to the next");
 	if (instant && step->every > 0 && step->times == 1)
 		brunt_plan_error(loader, &step->place, "every", "'every' needs 'times': how often in all");
+	check_changes(loader, step);
 	if (step->parent && step->background)
 		brunt_plan_error(loader, &step->place, "background",
 				 "a step under 'parallel' runs beside the others already; leave 'background' out");

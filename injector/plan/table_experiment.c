@@ -8,6 +8,12 @@
 
 #define TOP struct brunt_experiment
 
+static const struct brunt_value on_abort_values[] = {
+	{ "now", BRUNT_ON_ABORT_NOW, "faults end at once; packets that they still hold may be lost, and are counted" },
+	{ "drain", BRUNT_ON_ABORT_DRAIN, "as at the normal end: what a fault still holds is let through first" },
+	{ 0 },
+};
+
 /* What an included file may say, too. */
 #define SHARED_ROWS                                                                                                    \
 	BRUNT_LIST_OF(TOP, include, BRUNT_T_PATH, .count_max = 31, .example = "[\"common.json\"]",                     \
@@ -34,6 +40,8 @@ static const struct brunt_param experiment_params[] = {
 		   .help = "decides everything random, so that a run can be repeated; drawn when left out"),
 	BRUNT_DURATION(TOP, lease, .def = "500ms", .min = 100e6, .max = 10e9,
 		       .help = "a fault that nobody renewed for this long ends by itself"),
+	BRUNT_ENUM(TOP, on_abort, .values = on_abort_values, .def = "now",
+		   .help = "how faults end when the run aborts: guardrail, signal, error, lease"),
 	SHARED_ROWS,
 	BRUNT_OBJECTS(TOP, start_if, &brunt_start_if_table, .count_max = 64,
 		      .help = "what must hold for the run to start"),

@@ -27,6 +27,24 @@ static const struct brunt_table hits_table = {
 	.size = sizeof(struct brunt_hits_bound),
 };
 
+/* A phase shorter than this says more about the machine's timers than about the fault. */
+#define PULSE_MIN 10e6
+
+static const struct brunt_param pulse_params[] = {
+	BRUNT_DURATION(struct brunt_pulse, on, .required = true, .min = PULSE_MIN, .max = DAY_NS, .example = "\"5s\"",
+		       .help = "so long it is in effect; a pulse begins with this"),
+	BRUNT_DURATION(struct brunt_pulse, off, .required = true, .min = PULSE_MIN, .max = DAY_NS, .example = "\"10s\"",
+		       .help = "so long it is not"),
+	{ 0 },
+};
+
+static const struct brunt_table pulse_table = {
+	.name = "pulse",
+	.help = "a held fault comes and goes; it counts as held throughout",
+	.params = pulse_params,
+	.size = sizeof(struct brunt_pulse),
+};
+
 static const struct brunt_value on_miss_values[] = {
 	{ "stop", BRUNT_ON_MISS_STOP, "the method ends there" },
 	{ "continue", BRUNT_ON_MISS_CONTINUE, "the method goes on; the verdict is `failed` all the same" },
@@ -66,6 +84,9 @@ static const struct brunt_param fault_params[] = {
 	    .help = "go on with the next step; held for its `hold`, else to the end of the method or until `revert`"),
 	ROW("hits", hits, struct brunt_hits_bound *, BRUNT_T_OBJECT, .table = &hits_table,
 	    .example = "{ \"min\": 100 }", .help = "how often it must have bitten"),
+	ROW("pulse", pulse, struct brunt_pulse *, BRUNT_T_OBJECT, .table = &pulse_table,
+	    .example = "{ \"on\": \"5s\", \"off\": \"10s\" }",
+	    .help = "a held fault: in effect and not, in turns, for as long as it is held"),
 	ROW("every", every, uint64_t, BRUNT_T_DURATION, .min = 1e6, .max = DAY_NS, .example = "\"5s\"",
 	    .help = "a fault that happens at once: again after this time; goes with `times`"),
 	ROW("times", times, uint64_t, BRUNT_T_COUNT, .def = "1", .min = 1, .max = 100000,

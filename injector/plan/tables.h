@@ -33,6 +33,7 @@ struct brunt_experiment {
 	uint64_t seed;
 	bool has_seed;
 	uint64_t lease;
+	int on_abort;
 	struct brunt_list services, targets, slis;
 	struct brunt_list start_if, steady_state, guardrails;
 	struct brunt_blast_radius *blast_radius;

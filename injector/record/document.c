@@ -81,6 +81,10 @@ static json_t *tell_fault(const struct brunt_story *story, const struct story_st
 	if (step->reverted) {
 		set_moment(told, "reverted_after_ns", story, step->reverted_at);
 		set_count(told, "held_ns", step->held_for);
+		if (step->pulse_on) {
+			set_count(told, "pulses", step->pulses);
+			set_count(told, "in_effect_ns", step->effect_for);
+		}
 		set(told, "clean", json_boolean(step->clean));
 		set_text(told, "reverted_because", step->reason);
 		set_text(told, "revert_why", step->revert_why);

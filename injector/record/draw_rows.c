@@ -174,6 +174,12 @@ void draw_banner(struct view *view)
 
 /* ---- steps ---- */
 
+/* Between two pulses it is held, and does nothing. */
+static const char *phase_of(const struct story_step *step)
+{
+	return !step->pulse_on || !step->applied || step->reverted ? "" : step->on_at ? "  on" : "  off";
+}
+
 static void add_bar(struct view *view, uint64_t done, uint64_t whole, unsigned width)
 {
 	unsigned full = whole ? (unsigned)((double)(done < whole ? done : whole) / (double)whole * width) : 0;
@@ -210,10 +216,11 @@ void draw_step(struct view *view, size_t i)
 		}
 		row_print(&view->row, "%.0f/%.0f s", (double)(done < step->hold ? done : step->hold) / (double)BRUNT_S,
 			  (double)step->hold / (double)BRUNT_S);
+		row_add(&view->row, phase_of(step), 0);
 		if (step->applied)
 			row_print(&view->row, "  %s", words_hits(step, text, sizeof(text)));
 	} else if (mark == WORDS_RUNNING) {
-		row_print(&view->row, "%.0f s  ", (double)done / (double)BRUNT_S);
+		row_print(&view->row, "%.0f s%s  ", (double)done / (double)BRUNT_S, phase_of(step));
 		row_add(&view->row, step->applied ? words_hits(step, text, sizeof(text)) : step->kind, 0);
 	} else if (mark != WORDS_PENDING) {
 		row_add(&view->row, words_step(view->story, step, true, text, sizeof(text)), 0);

@@ -30,7 +30,7 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "user", "string", false, "who services and commands run as" },
 		{ "description", "string", true, "the experiment's" },
 		{ "lease_ns", "integer", true, "how long faults outlive a controller that hangs" },
-		{ "steps", "array", false, "of objects: index, name, kind, [fault, on, hold_ns, background, hits_min, noun, parent, undo, since]" },
+		{ "steps", "array", false, "of objects: index, name, kind, [fault, on, hold_ns, background, hits_min, noun, parent, undo, since, pulse{on_ns, off_ns}]" },
 		{ "slis", "array", false, "of objects: index, name, kind, dimension, has_value, every_ns" },
 		{ "conditions", "array", false, "of objects: index, kind, text, [sli, of, over_ns, min, max, during, after_within_ns, step], dimension" },
 		{ "services", "array", true, "of objects: index, name" },
@@ -88,6 +88,9 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "hit", "integer", false, "of those, the ones that were hurt" },
 		{ "unwanted", "integer", true, "hurt that nobody asked for: by a full queue, by an undo in a hurry" },
 		{ "near_miss", "string", true, "why hit may be 0" } } },
+	{ "fault.pulse", "a phase of a pulsed fault began (at_ns: armed again, or read back as not in effect)", {
+		{ "step", "string", false, "" },
+		{ "on", "boolean", false, "true: in effect again" } } },
 	{ "fault.reverted", "a fault is gone (at_ns: when that was read back)", {
 		{ "step", "string", false, "" },
 		{ "reason", "string", false, "hold, step, abort, end, lapsed, signal or lost" },

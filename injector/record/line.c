@@ -12,6 +12,8 @@
 #include "record/row.h"
 #include "record/words.h"
 
+#define PULSES_SAID BRUNT_S /* on and off take at least this together */
+
 static const char *named(const json_t *event, const char *key)
 {
 	return story_text(event, key);
@@ -135,6 +137,16 @@ static void say_reverted(const struct brunt_story *story, const json_t *event, s
 		row_print(row, "fault '%s' IS NOT REMOVED%s", named(event, "step"), because(event, why, sizeof(why)));
 }
 
+/* Where they are quick, they would bury everything else; the journal has them all. */
+static void say_pulse(const struct brunt_story *story, const json_t *event, struct row *row)
+{
+	const struct story_step *step = story_step_find(story, named(event, "step"));
+
+	if (step && step->pulse_on + step->pulse_off >= PULSES_SAID)
+		row_print(row, "fault '%s' is %s", named(event, "step"),
+			  json_is_true(json_object_get(event, "on")) ? "on again" : "off");
+}
+
 static void say_lost(const struct brunt_story *story, const json_t *event, struct row *row)
 {
 	char why[512];
@@ -235,6 +247,7 @@ static const struct {
 	{ "step.end", say_step_end },
 	{ "fault.applied", say_applied },
 	{ "fault.reverted", say_reverted },
+	{ "fault.pulse", say_pulse },
 	{ "fault.lost", say_lost },
 	{ "condition", say_condition },
 	{ "guardrail", say_guardrail },

@@ -130,6 +130,11 @@ static void say_fault(const struct brunt_story *story, const struct story_step *
 				   step->held_for > step->hold + step->hold / 100 + 5 * BRUNT_MS))
 			say(sentence, " of %s", brunt_duration_print(step->hold, asked, sizeof(asked)));
 	}
+	if (step->pulse_on && step->reverted) {
+		separate(sentence);
+		say(sentence, "%s pulse%s, %s in effect", row_count(step->pulses, asked, sizeof(asked)),
+		    step->pulses == 1 ? "" : "s", brunt_duration_print(step->effect_for, text, sizeof(text)));
+	}
 	separate(sentence);
 	say(sentence, "%s", words_hits(step, text, sizeof(text)));
 	if (step->matched > step->hit)

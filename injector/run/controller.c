@@ -54,7 +54,7 @@ void controller_stop(struct controller *ctl, enum stop_cause cause, const char *
 	va_list args;
 
 	if (cause > STOP_METHOD && ctl->phase)
-		controller_revert_all(ctl);
+		controller_revert_all(ctl, true);
 	if (cause <= ctl->stop)
 		return;
 	va_start(args, format);

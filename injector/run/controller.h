@@ -115,6 +115,7 @@ struct controller {
 	unsigned held;		/* faults in effect */
 	uint64_t renewed;
 
+	bool revert_aborts; /* what was asked for is an abort */
 	bool prepared, revert_sent, reverted_all, holder_ended, launcher_ended;
 	bool guarding; /* guardrails are watched */
 	bool method_begun;
@@ -147,8 +148,8 @@ void controller_note(struct controller *ctl, const char *format, ...) __attribut
 int controller_holding_start(struct controller *ctl, struct brunt_error *err);
 /* Sends a verb; returns its sequence, 0 when the holder is gone. */
 uint64_t controller_verb(struct controller *ctl, enum brunt_verb_kind kind, uint32_t index);
-/* Asks once for everything to be reverted. */
-void controller_revert_all(struct controller *ctl);
+/* Asks once for everything to be reverted, and once more when that becomes an abort. */
+void controller_revert_all(struct controller *ctl, bool abort);
 
 /* ---- services.c: the launcher ---- */
 

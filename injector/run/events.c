@@ -154,6 +154,10 @@ static json_t *tell_step(const struct brunt_step *step)
 		set(told, "undo", json_string(brunt_undo_text(injector->undo)));
 		set(told, "noun", json_string(injector->hit_noun ? injector->hit_noun : "hits"));
 		set(told, "hits_min", json_integer((json_int_t)step->hits_min));
+		if (step->pulse)
+			set(told, "pulse",
+			    json_pack("{s:I, s:I}", "on_ns", (json_int_t)step->pulse->on, "off_ns",
+				      (json_int_t)step->pulse->off));
 		if (step->on)
 			set(told, "on", json_string(step->on));
 	}

@@ -28,16 +28,20 @@ uint64_t controller_verb(struct controller *ctl, enum brunt_verb_kind kind, uint
 
 static void send_revert_all(struct controller *ctl)
 {
-	ctl->revert_sent = controller_verb(ctl, BRUNT_VERB_REVERT_ALL, 0) != 0;
+	ctl->revert_sent =
+		controller_verb(ctl, BRUNT_VERB_REVERT_ALL, ctl->revert_aborts ? BRUNT_REVERT_ABORT : 0) != 0;
 	if (!ctl->revert_sent && ctl->holder < 0)
 		ctl->reverted_all = true;
 }
 
-void controller_revert_all(struct controller *ctl)
+void controller_revert_all(struct controller *ctl, bool abort)
 {
-	if (ctl->revert_asked)
+	/* A revert that goes on in peace may still become an abort. */
+	if (ctl->revert_asked && (!abort || ctl->revert_aborts || ctl->reverted_all))
 		return;
-	ctl->revert_asked = brunt_now();
+	ctl->revert_aborts |= abort;
+	if (!ctl->revert_asked)
+		ctl->revert_asked = brunt_now();
 	send_revert_all(ctl);
 }
 
@@ -165,6 +169,12 @@ static void on_report(struct controller *ctl, const struct brunt_report *report)
 		break;
 	case BRUNT_REPORT_LOST:
 		on_lost(ctl, report);
+		break;
+	case BRUNT_REPORT_PULSE:
+		if (report->index < ctl->plan->step_count)
+			controller_emit(ctl, "fault.pulse", report->at, "{s:s, s:b}", "step",
+					ctl->plan->steps[report->index]->name, "on",
+					!!(report->flags & BRUNT_REPORT_ON));
 		break;
 	case BRUNT_REPORT_LAPSED:
 		controller_stop(ctl, STOP_LEASE,

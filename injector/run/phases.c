@@ -163,7 +163,7 @@ static void revert(struct controller *ctl)
 
 	if (ctl->stop <= STOP_METHOD && ctl->first_applied)
 		controller_phase(ctl, "revert");
-	controller_revert_all(ctl);
+	controller_revert_all(ctl, false);
 	until = brunt_now() + UNDO_WITHIN + ctl->plan->lease;
 	while (!ctl->reverted_all && brunt_now() < until)
 		controller_turn(ctl, until);
@@ -266,7 +266,7 @@ static void after(struct controller *ctl)
 static void continue_roles(const struct controller *ctl)
 {
 	for (int role = 0; role < _BRUNT_ROLE_MAX; role++)
-		if (ctl->shared->pid[role] > 0 && role != BRUNT_ROLE_PAUSER)
+		if (ctl->shared->pid[role] > 0 && !brunt_roles[role].of_fault)
 			(void)kill(ctl->shared->pid[role], SIGCONT);
 }
 

@@ -92,7 +92,7 @@ static void breach(struct controller *ctl, const struct brunt_condition *conditi
 		return;
 	ctl->breach_sample = state->reading.newest ? state->reading.newest : brunt_now();
 	/* First the revert, then the words. */
-	controller_revert_all(ctl);
+	controller_revert_all(ctl, true);
 	if (condition->target) {
 		(void)snprintf(value, sizeof(value), "%llu alive", (unsigned long long)ctl->alive[condition->index]);
 	} else if (state->reading.count) {

@@ -273,7 +273,7 @@ static int complete(struct brunt_finder *finder, struct brunt_victims *victims, 
 		if (rc)
 			return rc;
 	}
-	if (gather.keep && !victims->process_count)
+	if (gather.keep && !victims->process_count && finder->kind != BRUNT_TARGET_INTERFACE)
 		return brunt_fail(err, ESRCH, "no process lives in what target '%s' picked", finder->target->name);
 	return 0;
 }

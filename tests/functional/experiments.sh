@@ -25,4 +25,11 @@ ends quickstart-abort 3 ABORTED
 ends upstream-timeout 0 PASSED
 ends frozen-backend 0 PASSED
 ends dying-workers 0 PASSED
+<<<<<<< HEAD
+ends creeping-loss 0 PASSED
+ends flapping-backend 0 PASSED
+=======
+ends connection-pool-exhausted 0 PASSED
+ends lost-connections 0 PASSED
+>>>>>>> 1a2c5bdca7abbf74080839534ca997d5e2b94b3c
 done_testing

@@ -89,6 +89,8 @@ static unsigned kind_of(pid_t pid, int fd, const char *link, const struct stat *
 	if (strstr(link, "[eventpoll]") || strstr(link, "[timerfd]") || strstr(link, "[signalfd]") ||
 	    strstr(link, "[eventfd]"))
 		return BRUNT_FD_EVENT;
+	if (!strcmp(link, "/dev/net/tun") || !strncmp(link, "net:[", 5))
+		return BRUNT_FD_DEVICE;
 	if (S_ISFIFO(st->st_mode))
 		return BRUNT_FD_PIPE;
 	if (S_ISDIR(st->st_mode))
@@ -164,7 +166,7 @@ static bool has_children(pid_t pid)
 static void check(const struct brunt_role_row *row, enum brunt_role role, uid_t caller, pid_t pid)
 {
 	unsigned long long value = 0;
-	uid_t uid = row->user == BRUNT_USER_CALLER ? caller : 0;
+	uid_t uid = row->user == BRUNT_USER_CALLER ? caller : row->user == BRUNT_USER_OWN ? BRUNT_RESPONDER_UID : 0;
 	unsigned descriptors;
 	char path[32];
 	struct stat st;
@@ -174,7 +176,7 @@ static void check(const struct brunt_role_row *row, enum brunt_role role, uid_t 
 	for (int i = 0; i < 2; i++) {
 		const char *key = i ? "Gid" : "Uid";
 
-		if (read_status(pid, key, 10, &value) && row->user == BRUNT_USER_CALLER && value == 0)
+		if (read_status(pid, key, 10, &value) && row->user != BRUNT_USER_ROOT && value == 0)
 			complain("  its %s is root's\n", key);
 		if (!i && value != uid)
 			complain("  its uid is %llu, not %u\n", value, (unsigned)uid);

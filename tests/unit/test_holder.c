@@ -232,6 +232,120 @@ static void signals_of_a_service_manager_change_nothing(void **state)
 
 #define RUN_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- pulses ---- */
+
+static const struct brunt_pulse short_on = { .on = 100 * BRUNT_MS, .off = 60 * BRUNT_S };
+static const struct brunt_pulse quick = { .on = 50 * BRUNT_MS, .off = 50 * BRUNT_MS };
+
+static void start_pulsed(const struct brunt_pulse *pulse)
+{
+	steps[0].pulse = (struct brunt_pulse *)pulse;
+	start();
+	if (!eventually(both_held, 5 * BRUNT_S))
+		fail_msg("not held: %s", control->text);
+}
+
+static void a_pulsed_fault_comes_and_goes_by_itself(void **state)
+{
+	(void)state;
+	start_pulsed(&quick);
+	for (int i = 0; i < 5; i++) {
+		assert_true(eventually(is_locked, BRUNT_S));
+		assert_true(eventually(unlocked, BRUNT_S));
+		assert_false(file_gone());
+	}
+	control->end = true;
+	assert_verdict("passed");
+	assert_clean();
+}
+
+static void a_killed_holder_between_two_pulses_leaves_nothing(void **state)
+{
+	(void)state;
+	start_pulsed(&short_on);
+	assert_true(eventually(unlocked, BRUNT_S));
+	(void)kill(pid_of(BRUNT_ROLE_HOLDER), SIGKILL);
+	assert_true(eventually(file_gone, BRUNT_S));
+	control->end = true;
+	assert_verdict("passed");
+	assert_clean();
+}
+
+static void a_holder_killed_while_it_pulses_leaves_nothing(void **state)
+{
+	(void)state;
+	start_pulsed(&quick);
+	(void)kill(pid_of(BRUNT_ROLE_HOLDER), SIGKILL);
+	assert_true(eventually(unlocked, 200 * BRUNT_MS));
+	assert_true(eventually(file_gone, BRUNT_S));
+	for (int i = 0; i < 100; i++) {
+		assert_true(unlocked());
+		(void)usleep(2000);
+	}
+	control->end = true;
+	assert_verdict("passed");
+	assert_clean();
+}
+
+static void a_stopped_holder_pulses_no_more(void **state)
+{
+	(void)state;
+	start_pulsed(&quick);
+	(void)kill(pid_of(BRUNT_ROLE_HOLDER), SIGSTOP);
+	assert_true(eventually(unlocked, WITHIN));
+	assert_true(eventually(file_gone, WITHIN + BRUNT_S));
+	for (int i = 0; i < 100; i++) {
+		assert_true(unlocked());
+		(void)usleep(2000);
+	}
+	control->end = true;
+	assert_verdict("passed");
+	assert_clean();
+}
+
+/* Before its own timer ends it, and after its lease: what lapsed stays so, also when a pulse is due. */
+static void a_holder_that_goes_on_after_its_lease_pulses_no_more(void **state)
+{
+	pid_t holder;
+
+	(void)state;
+	start_pulsed(&quick);
+	holder = pid_of(BRUNT_ROLE_HOLDER);
+	(void)kill(holder, SIGSTOP);
+	(void)usleep((useconds_t)(LEASE / 1000) + 30000);
+	(void)kill(holder, SIGCONT);
+	assert_true(eventually(unlocked, WITHIN));
+	assert_true(eventually(file_gone, BRUNT_S));
+	for (int i = 0; i < 100; i++) {
+		assert_true(unlocked());
+		(void)usleep(2000);
+	}
+	control->end = true;
+	assert_verdict("passed");
+	assert_clean();
+}
+
+static void a_lapsed_lease_ends_the_pulses(void **state)
+{
+	(void)state;
+	start_pulsed(&quick);
+	(void)kill(controller, SIGSTOP);
+	(void)usleep((useconds_t)(WITHIN / 1000));
+	for (int i = 0; i < 100; i++) {
+		assert_true(unlocked());
+		(void)usleep(2000);
+	}
+	assert_true(file_gone());
+	assert_int_equal(setup.shared->lapsed, 1);
+	(void)kill(controller, SIGCONT);
+	assert_true(eventually(lapse_told, BRUNT_S));
+	(void)usleep(200000);
+	assert_true(unlocked());
+	control->end = true;
+	assert_verdict("passed");
+	assert_clean();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +364,12 @@ int main(void)
 		RUN_TEST(residue_is_tried_again_by_the_recoverer_and_told),
 		RUN_TEST(what_a_live_holder_cannot_undo_goes_with_it),
 		RUN_TEST(signals_of_a_service_manager_change_nothing),
+		RUN_TEST(a_pulsed_fault_comes_and_goes_by_itself),
+		RUN_TEST(a_killed_holder_between_two_pulses_leaves_nothing),
+		RUN_TEST(a_holder_killed_while_it_pulses_leaves_nothing),
+		RUN_TEST(a_stopped_holder_pulses_no_more),
+		RUN_TEST(a_holder_that_goes_on_after_its_lease_pulses_no_more),
+		RUN_TEST(a_lapsed_lease_ends_the_pulses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

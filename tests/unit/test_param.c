@@ -676,13 +676,16 @@ static void endpoints_are_read_and_written(void **state)
 		{ "[fd00::]/8", "fd00::/8", 6, 8, 0, 0, 0 },
 		{ "[fd00::/8]", "fd00::/8", 6, 8, 0, 0, 0 },
 		{ "[::1]/icmp", "::1/icmp", 6, 128, IPPROTO_ICMP, 0, 0 },
+		{ "db.example.com:80/tcp", NULL, 0, 0, IPPROTO_TCP, 80, 80 },
+		{ "localhost", NULL, 0, 0, 0, 0, 0 },
+		{ "my_db-1.svc:8000-8010", NULL, 0, 0, 0, 8000, 8010 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < BRUNT_COUNT(cases); i++) {
 		struct brunt_endpoint e, again;
 		struct brunt_error err = { 0 };
-		char buf[80];
+		char buf[128];
 
 		if (brunt_endpoint_parse(cases[i].text, &e, &err) != 0)
 			fail_msg("%s", err.msg);
@@ -739,12 +742,16 @@ static void wrong_endpoints_are_refused(void **state)
 		{ ":80/TCP", "':80/TCP' has no right protocol; there are tcp, udp, icmp" },
 		{ ":80/tcp/udp", "':80/tcp/udp' has no right port; ports go from 1 to 65535" },
 		{ ":80/icmp", "':80/icmp': icmp has no ports" },
-		{ "db.example.com:80", "'db.example.com:80' has no right address; names are not looked up" },
-		{ "tcp", "'tcp' has no right address; names are not looked up" },
-		{ "010.0.0.1", "'010.0.0.1' has no right address; names are not looked up" },
-		{ "10.0.0", "'10.0.0' has no right address; names are not looked up" },
-		{ " 10.0.0.5", "' 10.0.0.5' has no right address; names are not looked up" },
-		{ "10.0.0.5 ", "'10.0.0.5 ' has no right address; names are not looked up" },
+		{ "db.example.com/24:80", "'db.example.com/24:80': only an address has a prefix" },
+		{ "db..example:80", "'db..example:80' has no right address or name" },
+		{ "-db:80", "'-db:80' has no right address or name" },
+		{ "db.5:80", "'db.5:80' has no right address or name" },
+		{ "d b:80", "'d b:80' has no right address or name" },
+		{ "tcp", "'tcp' has no right address or name" },
+		{ "010.0.0.1", "'010.0.0.1' has no right address or name" },
+		{ "10.0.0", "'10.0.0' has no right address or name" },
+		{ " 10.0.0.5", "' 10.0.0.5' has no right address or name" },
+		{ "10.0.0.5 ", "'10.0.0.5 ' has no right address or name" },
 		{ "fe80::1%eth0", "'fe80::1%eth0' has a zone; name the interface by the target instead" },
 		{ "::ffff:10.0.0.5", "'::ffff:10.0.0.5' is an IPv4 address in IPv6 clothes; write the IPv4 address" },
 		{ "[::1", "'[::1' has no ']'" },

@@ -189,6 +189,53 @@ static void all_threads_stand_still_while_held_and_run_on_afterwards(void **unus
 	end_victim(&victim);
 }
 
+static void a_pulse_lets_it_run_and_pauses_it_again_without_a_detach(void **unused)
+{
+	struct brunt_item victim;
+	struct lab_fault f;
+
+	(void)unused;
+	ROOT_NEEDED();
+	victim = start_victim();
+	load(&f);
+	lab_hold(&f, victim, LAB_LEASE);
+	for (unsigned round = 1; round <= 5; round++) {
+		assert_false(runs());
+		f.injector->disarm(f.state);
+		assert_int_equal(f.injector->verify(f.state, &f.err), 0);
+		assert_true(runs());
+		assert_int_not_equal(state_of(&victim), 't');
+		assert_false(lab_poll(&f).detached || lab_poll(&f).target_gone || lab_poll(&f).lapsed);
+		if (f.injector->arm(f.state, brunt_now() + LAB_LEASE, &f.err))
+			fail_msg("%s", f.err.msg);
+		assert_int_equal(lab_poll(&f).hit, round + 1);
+		assert_int_equal(lab_poll(&f).seen, round + 1);
+		assert_true(f.injector->child(f.state) > 0);
+	}
+	lab_release(&f);
+	assert_true(runs());
+	lab_unload(&f);
+	end_victim(&victim);
+}
+
+static void a_pulse_finds_out_that_everybody_has_ended(void **unused)
+{
+	struct brunt_item victim;
+	struct lab_fault f;
+
+	(void)unused;
+	ROOT_NEEDED();
+	victim = start_victim();
+	load(&f);
+	lab_hold(&f, victim, LAB_LEASE);
+	f.injector->disarm(f.state);
+	end_victim(&victim);
+	assert_int_equal(f.injector->arm(f.state, brunt_now() + LAB_LEASE, &f.err), -ESRCH);
+	assert_non_null(strstr(f.err.msg, "has ended"));
+	lab_release(&f);
+	lab_unload(&f);
+}
+
 static void attached_but_not_armed_it_runs(void **unused)
 {
 	struct brunt_undo_record undo = { 0 };
@@ -511,6 +558,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_threads_stand_still_while_held_and_run_on_afterwards),
+		cmocka_unit_test(a_pulse_lets_it_run_and_pauses_it_again_without_a_detach),
+		cmocka_unit_test(a_pulse_finds_out_that_everybody_has_ended),
 		cmocka_unit_test(attached_but_not_armed_it_runs),
 		cmocka_unit_test(a_signal_waits_until_it_goes_on_and_is_then_delivered),
 		cmocka_unit_test(a_stop_that_arrives_meanwhile_is_kept_until_sigcont),

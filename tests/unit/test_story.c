@@ -3,6 +3,9 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "brunt/event.h"
+#include "brunt/memory.h"
+#include "brunt/judge.h"
 #include "judge/story.h"
 #include "story_lab.h"
 
@@ -212,6 +215,71 @@ static void no_field_of_any_event_can_break_it_whatever_it_holds(void **state)
 	json_decref(events);
 }
 
+/* 'lossy-a', held from 4.1 to 8.102 s, as a pulse: on till 5, off till 7, on till its end. */
+static json_t *pulsed_events(void)
+{
+	static const struct {
+		uint64_t at;
+		bool on;
+	} phases[] = { { 5 * BRUNT_S, false }, { 7 * BRUNT_S, true } };
+	json_t *events = lab_events(LAB_JOURNAL("passed")), *event;
+	size_t next = 0, i;
+
+	json_object_set_new(
+		json_array_get(json_object_get(json_array_get(events, 0), "steps"), 1), "pulse",
+		json_pack("{s:I, s:I}", "on_ns", (json_int_t)(900 * BRUNT_MS), "off_ns", (json_int_t)(2 * BRUNT_S)));
+	json_array_foreach (events, i, event) {
+		uint64_t at = LAB_START + (next < BRUNT_COUNT(phases) ? phases[next].at : 0);
+
+		if (next == BRUNT_COUNT(phases) || (uint64_t)json_integer_value(json_object_get(event, "at_ns")) < at)
+			continue;
+		json_array_insert_new(events, i,
+				      json_pack("{s:s, s:I, s:s, s:s, s:b}", "event", "fault.pulse", "at_ns",
+						(json_int_t)at, "wall", "", "step", "lossy-a", "on",
+						phases[next++].on));
+	}
+	assert_int_equal(next, BRUNT_COUNT(phases));
+	return events;
+}
+
+static void a_pulsed_fault_counts_as_held_throughout_and_tells_its_pulses(void **state)
+{
+	(void)state;
+	json_t *events = pulsed_events(), *event;
+	struct brunt_story *story;
+	const struct story_step *step;
+	char *text = NULL;
+	size_t size, i;
+	FILE *out;
+
+	assert_int_equal(brunt_story_new(&story), 0);
+	json_array_foreach (events, i, event) {
+		struct brunt_error err = { 0 };
+
+		if (brunt_event_check(event, &err))
+			fail_msg("%s", err.msg);
+		assert_int_equal(brunt_story_feed(story, event), 0);
+		step = story_step_find(story, "lossy-a");
+		if (!strcmp(lab_text(event, "event"), "fault.pulse")) {
+			assert_int_equal(story->held, 1);
+			assert_int_equal(step->on_at != 0, json_is_true(json_object_get(event, "on")));
+		}
+	}
+	step = story_step_find(story, "lossy-a");
+	assert_int_equal(step->pulses, 2);
+	assert_int_equal(step->effect_for, 900 * BRUNT_MS + 1102 * BRUNT_MS);
+	assert_int_equal(step->held_for, 4 * BRUNT_S + 2 * BRUNT_MS);
+	brunt_story_end(story);
+	assert_int_equal(brunt_story_verdict(story, NULL, NULL), BRUNT_PASSED);
+	out = open_memstream(&text, &size);
+	brunt_story_print(story, out, false, 200);
+	(void)fclose(out);
+	assert_non_null(strstr(text, "2 pulses, 2 s in effect"));
+	free(text);
+	brunt_story_free(story);
+	json_decref(events);
+}
+
 static void a_file_that_is_no_journal_is_told_of(void **state)
 {
 	(void)state;
@@ -253,6 +321,7 @@ int main(void)
 		cmocka_unit_test(recovery_is_measured_from_the_undo),
 		cmocka_unit_test(what_is_no_event_is_refused_and_what_is_unknown_is_ignored),
 		cmocka_unit_test(no_field_of_any_event_can_break_it_whatever_it_holds),
+		cmocka_unit_test(a_pulsed_fault_counts_as_held_throughout_and_tells_its_pulses),
 		cmocka_unit_test(a_file_that_is_no_journal_is_told_of),
 	};
 

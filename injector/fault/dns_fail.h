@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of dns.fail share: its parameters, its state, and what it has to say. */
+#pragma once
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "../../bpf/dns_fail.h"
+#include "bpf/dns_fail.skel.h"
+#include "brunt/fault.h"
+#include "brunt/param.h"
+#include "brunt/target.h"
+#include "fault/bpf.h"
+#include "fault/dns_servers.h"
+#include "fault/responder.h"
+
+/* include/uapi/asm-generic/socket.h since 5.14 */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+struct dns_params {
+	struct brunt_list names, except; /* of const char * */
+	struct brunt_list types;	 /* of int: enum brunt_dns_type */
+	int answer;			 /* enum brunt_dns_action */
+	struct brunt_list addresses;	 /* of struct brunt_endpoint */
+	uint64_t ttl, delay;		 /* ns */
+	double probability;
+	struct brunt_list servers; /* of struct brunt_endpoint */
+};
+
+struct dns_state {
+	const struct dns_params *params;
+	struct brunt_dns_policy policy;
+	struct dns_fail_bpf *skel;
+	struct brunt_bpf bpf;
+	struct brunt_dns_control *control;
+	const struct brunt_victims *victims; /* from prepare to detach */
+	enum brunt_target_kind kind;
+	struct brunt_dns_places places;				 /* from prepare to detach */
+	struct brunt_responder responders[BRUNT_DNS_PLACES_MAX]; /* one for each place */
+	size_t started;						 /* of them */
+	struct brunt_hits ended;				 /* what responders counted that have ended */
+	bool has_cookies;					 /* the kernel tells network namespaces apart */
+	bool cut;						 /* a responder was gone before it was told to go */
+	uint64_t lease;
+	char mount[PATH_MAX];
+};
+
+extern const struct brunt_table dns_table;
+int dns_validate(const void *params, int kind, struct brunt_error *err);
+void dns_describe(const struct brunt_fault *fault, const struct brunt_victims *victims, char *buf, size_t size);
+int dns_poll(void *opaque, struct brunt_hits *ret);
+
+/* A responder has ended, and its page is about to be used by another. */
+void dns_keep_counts(struct dns_state *state, struct brunt_responder *responder);

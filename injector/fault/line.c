@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The holder's side of a line. */
+#include "fault/line.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "brunt/clock.h"
+#include "brunt/error.h"
+#include "brunt/memory.h"
+#include "brunt/units.h"
+#include "fault/line_child.h"
+
+#define READY_WAIT_MS 5000
+
+struct brunt_line {
+	struct line_control *control;
+	pid_t pid; /* 0: none, or reaped */
+	int socket;
+};
+
+int brunt_line_supports(const struct brunt_impairment *impairment, struct brunt_error *err)
+{
+	const char *name = NULL;
+
+	if (impairment->slot.set)
+		name = "slot";
+	else if (impairment->ecn)
+		name = "ecn";
+	if (name)
+		return brunt_fail(err, ENOTSUP, "the user-space line cannot do '%s': it takes a kernel with sch_netem",
+				  name);
+	if (impairment->table_size > LINE_TABLE_MAX)
+		return brunt_fail(err, E2BIG, "a distribution has at most %d values, not %zu", LINE_TABLE_MAX,
+				  impairment->table_size);
+	return 0;
+}
+
+const char *brunt_line_ceiling(void)
+{
+	return "about 200,000 packets/s";
+}
+
+int brunt_line_new(struct brunt_line **ret, struct brunt_error *err)
+{
+	BRUNT_AUTO_FREE struct brunt_line *line = calloc(1, sizeof(*line));
+
+	if (!line)
+		return brunt_fail(err, ENOMEM, "no memory for a line");
+	line->socket = -1;
+	line->control = mmap(NULL, sizeof(*line->control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (line->control == MAP_FAILED)
+		return brunt_fail(err, ENOMEM, "no shared memory for a line");
+	*ret = BRUNT_TAKE_PTR(line);
+	return 0;
+}
+
+/* The line reads this while it runs: what it copies while the version is odd or changes, it does not use. */
+void brunt_line_change(struct brunt_line *line, const struct brunt_impairment *impairment)
+{
+	struct line_control *control = line->control;
+	uint32_t version = control->version;
+
+	__atomic_store_n(&control->version, version + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	control->what = *impairment;
+	control->what.table = NULL;
+	control->what.slot.table = NULL;
+	if (!impairment->table || impairment->table_size > LINE_TABLE_MAX)
+		control->what.table_size = 0;
+	if (control->what.table_size)
+		memcpy(control->table, impairment->table, impairment->table_size * sizeof(*control->table));
+	__atomic_store_n(&control->version, version + 2, __ATOMIC_RELEASE);
+}
+
+static int await_ready(struct brunt_line *line, struct brunt_error *err)
+{
+	struct pollfd event = { .fd = line->socket, .events = POLLIN };
+	struct line_ready ready;
+
+	if (poll(&event, 1, READY_WAIT_MS) <= 0)
+		return brunt_fail(err, ETIMEDOUT, "the line does not begin to work");
+	if (recv(line->socket, &ready, sizeof(ready), MSG_DONTWAIT) != (ssize_t)sizeof(ready))
+		return brunt_fail(err, EPIPE, "the line ended as it began");
+	return ready.code ? brunt_fail(err, ready.code, "%.159s", ready.text) : 0;
+}
+
+static void end_now(struct brunt_line *line)
+{
+	if (line->socket >= 0)
+		close(line->socket);
+	line->socket = -1;
+	if (line->pid <= 0)
+		return;
+	/* Not reaped yet: the pid is still its own. */
+	(void)kill(line->pid, SIGKILL);
+	(void)waitpid(line->pid, NULL, 0);
+	line->pid = 0;
+}
+
+int brunt_line_start(struct brunt_line *line, int tap, const int *keep, size_t count,
+		     const struct brunt_impairment *impairment, uint64_t max_linger, struct brunt_error *err)
+{
+	int pair[2], r = brunt_line_supports(impairment, err);
+
+	if (r)
+		return r;
+	if (count > BRUNT_LINE_KEEP_MAX)
+		return brunt_fail(err, E2BIG, "a line can keep %d descriptors, not %zu", BRUNT_LINE_KEEP_MAX, count);
+	if (line->pid)
+		return brunt_fail(err, EBUSY, "the line runs already");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return brunt_fail(err, errno, "cannot make a socket for the line: %s", strerror(errno));
+	line->control->order = LINE_RUN;
+	brunt_line_change(line, impairment);
+	line->pid = fork();
+	if (!line->pid)
+		line_main(line->control, tap, pair[1], keep, count, max_linger);
+	close(pair[1]);
+	line->socket = pair[0];
+	if (line->pid < 0) {
+		r = brunt_fail(err, errno, "cannot fork the line: %s", strerror(errno));
+		line->pid = 0;
+	} else {
+		r = await_ready(line, err);
+	}
+	if (r)
+		end_now(line);
+	return r;
+}
+
+bool brunt_line_alive(const struct brunt_line *line, uint64_t max_silence)
+{
+	uint64_t beat = __atomic_load_n(&line->control->beat, __ATOMIC_ACQUIRE), now = brunt_now();
+
+	return line->pid && (beat >= now || now - beat <= max_silence);
+}
+
+void brunt_line_read(const struct brunt_line *line, struct brunt_line_stats *ret)
+{
+	const uint64_t *from = (const uint64_t *)&line->control->stats;
+	uint64_t *to = (uint64_t *)ret;
+
+	for (size_t i = 0; i < sizeof(*ret) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+void brunt_line_stop(struct brunt_line *line, bool drain)
+{
+	__atomic_store_n(&line->control->order, drain ? LINE_DRAIN : LINE_DROP, __ATOMIC_RELEASE);
+	if (line->socket >= 0)
+		close(line->socket);
+	line->socket = -1;
+}
+
+pid_t brunt_line_pid(const struct brunt_line *line)
+{
+	return line->pid;
+}
+
+int brunt_line_ended(struct brunt_line *line)
+{
+	pid_t ended = line->pid ? waitpid(line->pid, NULL, WNOHANG) : 0;
+
+	if (ended == line->pid || (ended < 0 && errno == ECHILD))
+		line->pid = 0;
+	return line->pid ? -EAGAIN : 0;
+}
+
+void brunt_line_free(struct brunt_line *line)
+{
+	if (!line)
+		return;
+	end_now(line);
+	(void)munmap(line->control, sizeof(*line->control));
+	free(line);
+}

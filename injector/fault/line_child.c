@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The line itself: reads frames from the TAP device, keeps them in its queue,
+ * writes them back when they are due. One loop, no privileges, no files but
+ * its device and what keeps that alive.
+ *
+ * When its holder is gone, packets still come: the kernel takes the classifier
+ * off some time after the death, and until then it steers. So the line goes on
+ * reading, until for a while nothing came and nothing waits any more.
+ */
+#include "fault/line_child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+
+#include "brunt/clock.h"
+#include "brunt/memory.h"
+#include "brunt/role.h"
+#include "brunt/units.h"
+#include "fault/line_queue.h"
+
+#define BATCH 32
+
+/* After this long without a packet no more is expected: from a holder that said so, and from one that died. */
+#define QUIET_TOLD (20 * BRUNT_MS)
+#define QUIET_DIED (300 * BRUNT_MS)
+
+/* A device that takes nothing now (no memory in the kernel) is tried again so often. */
+#define RETRY_NS  (200 * BRUNT_US)
+#define RETRY_MAX 50
+
+static struct {
+	struct line_control *control;
+	struct line_queue *queue;
+	int tap, socket;
+	uint32_t version;
+	struct brunt_impairment what;
+	int16_t table[LINE_TABLE_MAX];
+
+	bool draining, gone;
+	uint64_t quiet;	    /* how long nothing has to have come */
+	uint64_t last_read; /* when something came */
+	uint64_t until;	    /* of the draining */
+	unsigned retries;
+} self;
+
+/* The holder may be stopped in the middle of writing: then what we have stays. */
+static void take_parameters(void)
+{
+	uint32_t version = __atomic_load_n(&self.control->version, __ATOMIC_ACQUIRE);
+
+	if (version == self.version || version & 1)
+		return;
+	self.what = self.control->what;
+	if (self.what.table_size > LINE_TABLE_MAX)
+		self.what.table_size = 0;
+	memcpy(self.table, self.control->table, self.what.table_size * sizeof(*self.table));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&self.control->version, __ATOMIC_RELAXED) != version)
+		return;
+	self.version = version;
+	self.what.table = self.what.table_size ? self.table : NULL;
+	line_queue_set(self.queue, &self.what);
+}
+
+static void publish(uint64_t now)
+{
+	const uint64_t *from = (const uint64_t *)line_queue_stats(self.queue);
+	uint64_t *to = (uint64_t *)&self.control->stats;
+
+	_Static_assert(sizeof(struct brunt_line_stats) % sizeof(*to) == 0, "all of it are numbers");
+	for (size_t i = 0; i < sizeof(struct brunt_line_stats) / sizeof(*to); i++)
+		__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&self.control->beat, now, __ATOMIC_RELEASE);
+}
+
+/* Returns how many frames came. */
+static int read_some(void)
+{
+	int count = 0;
+
+	while (count < BATCH) {
+		ssize_t size = readv(self.tap, line_queue_room(self.queue), LINE_FRAME_CHUNKS);
+
+		if (size <= 0) {
+			if (size < 0 && errno == EINTR)
+				continue;
+			/* The end of a file, EBADFD, EIO: no device any more. */
+			self.gone |= size == 0 || errno != EAGAIN;
+			break;
+		}
+		self.last_read = brunt_now();
+		line_queue_arrive(self.queue, (size_t)size, self.last_read);
+		count++;
+	}
+	return count;
+}
+
+/* false: not now. */
+static bool send_first(void)
+{
+	struct iovec frame[LINE_FRAME_CHUNKS];
+	int count = line_queue_first(self.queue, frame);
+
+	if (writev(self.tap, frame, count) >= 0) {
+		line_queue_sent(self.queue, brunt_now());
+	} else if ((errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == EINTR) &&
+		   ++self.retries < RETRY_MAX) {
+		return false;
+	} else {
+		self.gone |= errno == EBADFD || errno == EPIPE || errno == ENODEV;
+		line_queue_failed(self.queue);
+	}
+	self.retries = 0;
+	return true;
+}
+
+static void send_due(uint64_t now)
+{
+	for (int i = 0; i < BATCH && line_queue_next(self.queue) <= now; i++)
+		if (!send_first())
+			return;
+}
+
+static void drain(uint64_t now, uint64_t quiet, uint64_t max_linger)
+{
+	self.draining = true;
+	self.quiet = quiet;
+	self.last_read = now;
+	self.until = now + max_linger;
+}
+
+/* Whatever still waits goes out now: early is better than never. */
+static void flush(void)
+{
+	for (unsigned tries = 0; line_queue_next(self.queue) != UINT64_MAX && !self.gone; tries++)
+		if (!send_first() && tries > 4 * RETRY_MAX)
+			break;
+}
+
+static bool is_over(uint64_t now)
+{
+	uint32_t order = __atomic_load_n(&self.control->order, __ATOMIC_ACQUIRE);
+
+	if (self.gone || order == LINE_DROP)
+		return true;
+	if (!self.draining)
+		return false;
+	if (now >= self.until) {
+		flush();
+		return true;
+	}
+	return line_queue_next(self.queue) == UINT64_MAX && now - self.last_read >= self.quiet;
+}
+
+static void wait_for_something(uint64_t now, uint64_t max_linger)
+{
+	/* Without its holder nothing comes from the socket but its end, again and again. */
+	struct pollfd events[] = { { .fd = self.tap, .events = POLLIN },
+				   { .fd = self.draining ? -1 : self.socket, .events = POLLIN } };
+	uint64_t next = line_queue_next(self.queue), wait = BRUNT_LINE_BEAT;
+	struct timespec timeout;
+
+	if (self.retries)
+		wait = RETRY_NS;
+	else if (next <= now)
+		wait = 0;
+	else if (next - now < wait)
+		wait = next - now;
+	timeout = (struct timespec){ .tv_nsec = (long)wait };
+	if (ppoll(events, BRUNT_COUNT(events), &timeout, NULL) <= 0)
+		return;
+	if (events[0].revents & (POLLERR | POLLHUP | POLLNVAL) && !(events[0].revents & POLLIN))
+		self.gone = true;
+	if (events[1].revents)
+		drain(brunt_now(),
+		      __atomic_load_n(&self.control->order, __ATOMIC_ACQUIRE) == LINE_RUN ? QUIET_DIED : QUIET_TOLD,
+		      max_linger);
+}
+
+/*
+ * Large packets stay whole where the kernel can do that, and checksums are left for later; no right is needed for it,
+ * only the device (drivers/net/tun.c). Sockets of a test know none of it.
+ */
+static size_t set_offloads(void)
+{
+	static const unsigned wanted[] = {
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | 0x20 | 0x40, /* TUN_F_USO4, TUN_F_USO6: 6.2 */
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+	};
+	int header = sizeof(struct virtio_net_hdr);
+
+	for (size_t i = 0; i < BRUNT_COUNT(wanted); i++)
+		if (!ioctl(self.tap, TUNSETOFFLOAD, wanted[i]))
+			break;
+	if (ioctl(self.tap, TUNGETVNETHDRSZ, &header) || header < 0 || header > 64)
+		header = sizeof(struct virtio_net_hdr);
+	return (size_t)header;
+}
+
+static int begin(const int *keep, size_t count, struct brunt_error *err)
+{
+	int kept[2 + BRUNT_LINE_KEEP_MAX] = { self.tap, self.socket };
+	size_t header;
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		kept[2 + i] = keep[i];
+	r = brunt_role_enter(BRUNT_ROLE_LINE, NULL, 0, kept, 2 + count, err);
+	if (r)
+		return r;
+	/* Timers of ordinary processes may be 50 microseconds late (prctl(2)). */
+	(void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+	header = set_offloads();
+	/* What the queue reserves is locked as it is touched, not before. Without the right to it: not at all. */
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	r = line_queue_new(LINE_MEMORY, header, &self.queue);
+	if (r && !munlockall())
+		r = line_queue_new(LINE_MEMORY, header, &self.queue);
+	if (r)
+		return brunt_fail(err, -r, "no memory for a line of %u MiB", LINE_MEMORY >> 20);
+	*line_queue_stats(self.queue) = self.control->stats;
+	line_queue_stats(self.queue)->waiting = 0;
+	take_parameters();
+	return 0;
+}
+
+void line_main(struct line_control *control, int tap, int socket, const int *keep, size_t count, uint64_t max_linger)
+{
+	struct brunt_error err = { 0 };
+	struct line_ready ready = { 0 };
+	int r;
+
+	self.control = control;
+	self.tap = tap;
+	self.socket = socket;
+	r = begin(keep, count, &err);
+	if (!r)
+		publish(brunt_now());
+	ready.code = -r;
+	(void)snprintf(ready.text, sizeof(ready.text), "%.159s", err.msg);
+	if (send(socket, &ready, sizeof(ready), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || r)
+		_exit(1);
+	for (;;) {
+		uint64_t now = brunt_now();
+		bool more;
+
+		take_parameters();
+		send_due(now);
+		more = read_some() == BATCH;
+		now = brunt_now();
+		if (is_over(now))
+			break;
+		publish(now);
+		if (!more)
+			wait_for_something(now, max_linger);
+	}
+	publish(brunt_now());
+	_exit(0);
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A pulsed fault, one second on and one second off, whose roles are killed or stopped in the middle of either phase: the
+# victim is well within the lease (500 ms), half of it again and a margin for a busy machine, and no pulse comes any more.
+# shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
+. "$(dirname "$0")/lib.sh"
+each_kind "$@"
+sandbox "$@"
+victim_start
+
+LIMIT_MS=${LIMIT_MS:-1500}
+kind=$KIND
+
+# The last 80 ms were well.
+well() {
+	well_since $(($(clock_ms) - 80))
+}
+
+# start PHASE: returns in the middle of it.
+start() {
+	setsid "$BRUNT" run --plain --result "$WORK/result" "$WORK/$kind.json" >"$WORK/out" 2>"$WORK/err" </dev/null &
+	brunt=$!
+	within 10 roles "$kind" && within 5 hurt || return 1
+	# One whole period, so that it is a pulse that was armed again which is met.
+	within 5 well && within 5 hurt || return 1
+	[ "$1" = on ] || within 5 well || return 1
+	sleep 0.2
+	roles "$kind"
+}
+
+# longest_gap SINCE: of the victim's "ok" lines from then on, in ms.
+longest_gap() {
+	tail -n 4000 "$WORK/log" | awk -v since="$1" -v now="$(clock_ms)" '
+		$1 == "ok" && $2 > since + 0 { if (last && $2 - last > gap) gap = $2 - last; last = $2 }
+		END { if (!last) last = since; if (now - last > gap) gap = now - last; print gap }'
+}
+
+# try PHASE SIGNAL ROLE STATUS
+try() {
+	local name="$kind: SIG$2 of the $3 while a pulse is $1" since first gap verdict
+	if ! start "$1"; then
+		not_ok "$name" "the pulse was not met: $(cat "$WORK/err" "$WORK/out")"
+		kill -KILL "$brunt" 2>/dev/null
+		wait "$brunt" 2>/dev/null
+		"$BRUNT" recover >"$WORK/recover" 2>&1
+		return
+	fi
+	since=$(clock_ms)
+	kill "-$2" "${pid_of[$3]}"
+	if within 5 well_since "$since"; then
+		first=$(first_ok_after "$since")
+		[ $((first - since)) -le "$LIMIT_MS" ] && ok "$name: well after $((first - since)) ms" ||
+			not_ok "$name: well in time" "after $((first - since)) ms"
+	else
+		not_ok "$name: well" "the fault stayed; $(grep ^State "/proc/$victim/status")"
+		first=$(clock_ms)
+	fi
+	# More than a period: what was due in it did not come. A stopped role may hold a pulse until its lease is over.
+	sleep 2.6
+	[ "$1$2" = offSTOP ] && first=$((since + LIMIT_MS))
+	gap=$(longest_gap "$first")
+	[ "$gap" -lt 600 ] && ok "$name: no pulse came after it" || not_ok "$name: no pulse came after it" "a gap of $gap ms"
+	kill -CONT "${pid_of[$3]}" 2>/dev/null
+	[ "$2" = STOP ] && kill -TERM "$brunt" 2>/dev/null
+	within 10 is_over "$brunt" || kill -KILL "$brunt"
+	wait "$brunt" 2>/dev/null
+	is "$?" "$4" "$name: exit status $4"
+	within 5 no_roles && ok "$name: no process is left" || not_ok "$name: no process is left" "$(living_roles)"
+	verdict=$(verdict_of "$WORK/result")
+	is "$verdict" error "$name: the result file says error"
+	run brunt recover
+	is "$status" 0 "$name: recover finishes"
+	same "$before" "$(host_state)" "$name: the host is as it was"
+}
+
+before=$(host_state)
+plan "$kind" "$(fault_json "$kind"), \"pulse\": { \"on\": \"1s\", \"off\": \"1s\" }"
+for phase in on off; do
+	try $phase KILL holder 5
+	try $phase STOP holder 5
+	try $phase KILL controller 137
+	try $phase STOP controller 5
+done
+victim_end
+done_testing
