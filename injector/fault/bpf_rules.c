@@ -15,40 +15,6 @@
 #include "brunt/fault.h"
 #include "fault/bpf.h"
 
-static bool covers(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow)
-{
-	unsigned bytes = wide->prefix / 8, bits = wide->prefix % 8;
-
-	if (wide->family != narrow->family || wide->prefix > narrow->prefix)
-		return false;
-	if (memcmp(wide->address, narrow->address, bytes))
-		return false;
-	return !bits || !((wide->address[bytes] ^ narrow->address[bytes]) >> (8 - bits));
-}
-
-/* The endpoint as the trie knows it: of one family, IPv4-mapped IPv6 as IPv4. false: it has no such side. */
-static bool normalize(const struct brunt_endpoint *from, uint8_t family, struct brunt_endpoint *ret)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	*ret = *from;
-	/* A name is nothing but what it stands for. */
-	if (from->host[0])
-		return false;
-	if (from->family == 6 && from->prefix >= 96 && !memcmp(from->address, mapped, sizeof(mapped))) {
-		memset(ret->address, 0, sizeof(ret->address));
-		memcpy(ret->address, from->address + 12, 4);
-		ret->prefix = (uint8_t)(from->prefix - 96);
-		ret->family = 4;
-	} else if (!from->family) {
-		ret->family = family;
-		ret->prefix = 0;
-	}
-	if (ret->protocol == IPPROTO_ICMPV6)
-		ret->protocol = IPPROTO_ICMP;
-	return ret->family == family;
-}
-
 static int add_slot(struct brunt_rule *rule, const struct brunt_endpoint *endpoint, struct brunt_error *err)
 {
 	struct brunt_rule_slot slot = {
@@ -88,7 +54,7 @@ static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct br
 		struct brunt_endpoint wide;
 		int r;
 
-		if (!normalize(other, self->family, &wide) || !covers(&wide, self))
+		if (!brunt_endpoint_of_family(other, self->family, &wide) || !brunt_endpoint_contains(&wide, self))
 			continue;
 		r = add_slot(&rule, &wide, err);
 		if (r)
@@ -131,7 +97,7 @@ int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const stru
 			struct brunt_endpoint self;
 			int r;
 
-			if (!normalize(endpoint, family, &self))
+			if (!brunt_endpoint_of_family(endpoint, family, &self))
 				continue;
 			r = put(bpf, list, endpoints, &self, err);
 			if (r)
@@ -154,7 +120,7 @@ int brunt_bpf_group(struct brunt_bpf *bpf, const struct brunt_endpoint *endpoint
 
 	memset(&rule, 0, sizeof(rule));
 	rule.count = group;
-	if (!normalize(endpoint, 4, &self) && !normalize(endpoint, 6, &self))
+	if (!brunt_endpoint_of_family(endpoint, 4, &self) && !brunt_endpoint_of_family(endpoint, 6, &self))
 		return brunt_fail(err, EINVAL, "a group is made of addresses");
 	key.prefixlen = 32u + self.prefix;
 	key.family = self.family;

@@ -142,9 +142,10 @@ static int load_groups(struct drop_state *state, struct brunt_error *err)
 	return 0;
 }
 
+static const struct brunt_list none;
+
 static int load_rules(struct drop_state *state, struct brunt_error *err)
 {
-	static const struct brunt_list none;
 	const struct brunt_drop *drop = &state->drop;
 	int r = brunt_bpf_rules(&state->bpf, BRUNT_RULES_TO, drop->to ?: &none, err);
 
@@ -404,7 +405,7 @@ static void near_miss(const struct drop_state *state, struct brunt_hits *ret)
 	const size_t size = sizeof(ret->near_miss);
 	size_t used;
 
-	brunt_bpf_near_miss(ret, "packet", drop->to, state->probability);
+	brunt_bpf_near_miss(ret, "packet", drop->to ?: &none, state->probability);
 	if (ret->hit)
 		return;
 	if (!ret->seen && state->bpf.kind == BRUNT_TARGET_PROCESS && state->bpf.victims && !state->tagged)

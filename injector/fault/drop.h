@@ -38,7 +38,10 @@ struct brunt_drop_member {
 	uint32_t group;			/* from 1 */
 };
 
-/* Which packets are lost. Lists and what pointers point to are borrowed until unload; zero means: not asked for. */
+/*
+ * Which packets are lost. What pointers point to is borrowed until unload, members until load returns. Zero: not asked
+ * for.
+ */
 struct brunt_drop {
 	const char *deed;  /* "drop packets of": for messages */
 	const char *group; /* "that opens a connection": what matching packets are besides their ends, or NULL */

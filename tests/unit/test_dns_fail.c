@@ -168,12 +168,9 @@ static void hold(struct lab_fault *f, struct brunt_item item, uint64_t lease)
 	processes[0] = (struct brunt_process){
 		.pid = getpid(), .start = lab_start_time(getpid()), .pidfd = -1, .name = "test"
 	};
-	f->victims = (struct brunt_victims){ .items = &f->item,
-					     .matched = 1,
-					     .picked = 1,
-					     .share = 1,
-					     .processes = processes,
-					     .process_count = 1 };
+	f->victims = (struct brunt_victims){
+		.items = &f->item, .matched = 1, .picked = 1, .share = 1, .processes = processes, .process_count = 1
+	};
 	r = f->injector->prepare(f->state, &f->victims, &undo, &f->err);
 	r = r ?: f->injector->attach(f->state, &f->err);
 	r = r ?: f->injector->arm(f->state, brunt_now() + lease, &f->err);
