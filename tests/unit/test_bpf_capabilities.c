@@ -140,7 +140,8 @@ static void what_an_injector_asks_for_is_enough_and_all_of_it_is_needed(void **u
 
 			if (missing >= 0 && !(injector->capabilities & without))
 				continue;
-			if (injector->capabilities & UINT64_C(1) << CAP_SYS_ADMIN && without & STANDS_IN)
+			if ((injector->capabilities | injector->useful) & UINT64_C(1) << CAP_SYS_ADMIN &&
+			    without & STANDS_IN)
 				continue;
 			victim = start_victim();
 			/* the victim is somebody else's, in another namespace: what is useful there is there */
