@@ -116,6 +116,17 @@ int brunt_detour_settled(struct brunt_detour *detour, struct brunt_error *err);
 /* Packets that waited in the legs when detach let them be lost. */
 uint64_t brunt_detour_lost(const struct brunt_detour *detour);
 
+/* What seldom happens, counted from load on. Only marks_lost changes a packet. */
+struct brunt_detour_extra {
+	uint64_t expired; /* packets let pass because the lease had run out */
+	uint64_t gone;	  /* packets let pass because our device was not there any more */
+	uint64_t foreign; /* frames that others sent on our device, dropped */
+	uint64_t
+		marks_lost; /* packets that lost skb->mark or priority: all that had one through TAP; through veth, those
+			      * with a mark and a priority above 15, which keep the mark */
+};
+void brunt_detour_read(const struct brunt_detour *detour, struct brunt_detour_extra *ret);
+
 void brunt_detour_unload(struct brunt_detour *detour);
 
 /* In another process, after the holder died: sweeps clsact filters of that run and a clsact that it made. Idempotent. */
