@@ -27,8 +27,9 @@ struct dns_params {
 	struct brunt_list types;	 /* of int: enum brunt_dns_type */
 	int answer;			 /* enum brunt_dns_action */
 	struct brunt_list addresses;	 /* of struct brunt_endpoint */
-	uint64_t ttl, delay;		 /* ns */
-	double probability;
+	uint64_t ttl;			 /* ns */
+	struct brunt_ramp delay;	 /* ns */
+	struct brunt_ramp probability;
 	struct brunt_list servers; /* of struct brunt_endpoint */
 };
 
