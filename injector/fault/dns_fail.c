@@ -108,7 +108,7 @@ static int load_programs(struct dns_state *state, const struct brunt_fault *faul
 		return brunt_fail(err, errno, "cannot open the BPF object of dns.fail: %s", strerror(errno));
 	state->has_cookies = has_netns_cookies();
 	state->skel->rodata->has_cookies = state->has_cookies;
-	r = brunt_bpf_open(&state->bpf, state->skel->obj, context->run, err);
+	r = brunt_bpf_open(&state->bpf, state->skel->obj, context, err);
 	if (r)
 		return r;
 	(void)snprintf(label, sizeof(label), "dns.fail %u", fault->step);
@@ -407,8 +407,9 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
-			UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE |
-			UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID,
+			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID,
+	/* other network namespaces; a resolv.conf, or a way to it, that is closed to others */
+	.useful = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_DAC_READ_SEARCH,
 	.hit_noun = "lookups hurt",
 	.table = &dns_table,
 	.probe = dns_probe,
