@@ -170,6 +170,12 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 		return r;
 	}
 	state->victims = victims;
+	r = dns_old_sockets(state, false, &state->deaf, err);
+	if (r && state->params->reopen) {
+		state->victims = NULL;
+		brunt_dns_places_close(&state->places);
+		return r;
+	}
 	ret_undo->version = 1;
 	return 0;
 }
@@ -314,6 +320,7 @@ static uint64_t reach(const struct dns_state *state, uint64_t expires)
 static int dns_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 {
 	struct dns_state *state = opaque;
+	size_t deaf;
 
 	for (size_t i = 0; i < state->started; i++) {
 		if (brunt_responder_is_lost(&state->responders[i]))
@@ -321,7 +328,8 @@ static int dns_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 		brunt_responder_begin(&state->responders[i], expires + state->lease / 2);
 	}
 	brunt_bpf_arm(&state->bpf, reach(state, expires));
-	return 0;
+	/* Now, so that the new ones are turned. */
+	return state->params->reopen ? dns_old_sockets(state, true, &deaf, err) : 0;
 }
 
 static void dns_renew(void *opaque, uint64_t expires)
