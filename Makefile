@@ -68,6 +68,11 @@ test-programs: $(UNIT) $(HELPERS)
 bench: all test-programs ## compare brunt with its peers, ratios in one run (root)
 	$(Q)scripts/bench $(BUILD)
 
+bench-fidelity: all test-programs ## compare what network.netem does with what it was asked for, here and with netem in a VM (root)
+	$(Q)scripts/bench-fidelity $(BUILD)
+	$(Q)scripts/vm -t 3600 -- scripts/bench-fidelity $(BUILD) netem root
+.PHONY: bench-fidelity
+
 fuzz: $(FUZZ) ## run each fuzz target for FUZZ_SECONDS (60)
 	$(Q)tests/fuzz/run $(BUILD)
 
