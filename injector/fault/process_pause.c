@@ -28,7 +28,10 @@
 
 #define PAUSERS_MAX 256
 
-/* Answers come within a few ms; the holder must not stand still longer than a part of its lease. */
+/*
+ * Answers come within a few ms on a machine that is not busy. How busy it may be the lease says: the holder stands
+ * still for half of it at most, but for this long in any case.
+ */
 #define ANSWER_WAIT_NS	(250 * BRUNT_MS)
 #define RELEASE_WAIT_NS (100 * BRUNT_MS)
 /* From attach to arm, a pauser that hears nothing gives up after this. */
@@ -45,7 +48,7 @@ struct pause_state {
 	size_t count;
 	const struct brunt_victims *victims; /* from prepare to detach */
 	uint64_t seen, hit;
-	uint64_t expires;
+	uint64_t expires, answer_wait;
 	bool lapsed;
 	bool cut; /* a pauser was gone before it was told to go */
 	char mount[PATH_MAX];
@@ -80,6 +83,7 @@ static int pause_load(const struct brunt_fault *fault, const struct brunt_fault_
 		return brunt_fail(err, ENOMEM, "no memory for process.pause");
 	if (context->cgroup_mount)
 		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
+	state->answer_wait = context->lease_ns / 2 > ANSWER_WAIT_NS ? context->lease_ns / 2 : ANSWER_WAIT_NS;
 	*ret_state = state;
 	return 0;
 }
@@ -172,7 +176,7 @@ static int start_pausers(struct pause_state *state, bool skip_ended, struct brun
 		state->count += !r;
 	}
 	for (size_t i = 0; !r && i < state->count; i++)
-		r = brunt_pauser_await(&state->pausers[i], now + ANSWER_WAIT_NS, err);
+		r = brunt_pauser_await(&state->pausers[i], now + state->answer_wait, err);
 	if (!r && !state->count)
 		r = brunt_fail(err, ESRCH, "every process of the target has ended");
 	return r;
@@ -211,7 +215,7 @@ static int pause_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 	for (size_t i = 0; i < state->count && !failure; i++)
 		failure = brunt_pauser_pause(&state->pausers[i], expires, err);
 	for (size_t i = 0; i < state->count && !failure; i++) {
-		failure = brunt_pauser_await(&state->pausers[i], now + ANSWER_WAIT_NS, err);
+		failure = brunt_pauser_await(&state->pausers[i], now + state->answer_wait, err);
 		state->hit += !failure;
 	}
 	return failure;
@@ -221,6 +225,8 @@ static void pause_renew(void *opaque, uint64_t expires)
 {
 	struct pause_state *state = opaque;
 
+	if (!state->expires)
+		return; /* between two pulses there are none */
 	if (state->lapsed || brunt_now() >= state->expires) {
 		state->lapsed = true; /* the pausers' timers have fired */
 		return;

@@ -60,6 +60,7 @@ struct hold_state {
 	struct brunt_child child;
 	uint64_t expires;		  /* 0: not armed */
 	bool lapsed, cut;		  /* cut: it was gone before it was told to go */
+	bool released;			  /* let go, and not detached: between two pulses */
 	struct brunt_hoard_counters base; /* of earlier rounds */
 	char bytes[BRUNT_HOARD_SEND_MAX]; /* of send_hex */
 	char mount[PATH_MAX];
@@ -345,18 +346,6 @@ static int hold_prepare(void *opaque, const struct brunt_victims *victims, struc
 	return 0;
 }
 
-static void hold_renew(void *opaque, uint64_t expires)
-{
-	struct hold_state *state = opaque;
-
-	if (state->lapsed || brunt_now() >= state->expires) {
-		state->lapsed = true; /* the hoarder's timer has fired */
-		return;
-	}
-	state->expires = expires;
-	(void)brunt_child_tell(&state->child, BRUNT_CHILD_RENEW, expires);
-}
-
 /* Of this round, and of those before. */
 static struct brunt_hoard_counters total(const struct hold_state *state)
 {
@@ -380,19 +369,23 @@ static struct brunt_hoard_counters total(const struct hold_state *state)
 	return sum;
 }
 
-/* What has been counted so far is kept; the next hoarder begins at nothing. */
-static void fold(struct hold_state *state)
+/* Its hoarder ends; what it counted stays. */
+static void close_round(struct hold_state *state)
 {
+	brunt_child_reap(&state->child, brunt_now() + RELEASE_WAIT_NS);
 	state->base = total(state);
 	state->base.held = state->base.pending = 0;
 	memset(state->what.counters, 0, sizeof(*state->what.counters));
 }
 
-static int start(struct hold_state *state, struct brunt_error *err)
+static int start_hoarder(struct hold_state *state, struct brunt_error *err)
 {
 	uint64_t now = brunt_now();
-	int r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
+	int r;
 
+	state->released = false;
+	memset(state->what.counters, 0, sizeof(*state->what.counters));
+	r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
 	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
 }
 
@@ -402,26 +395,40 @@ static int hold_attach(void *opaque, struct brunt_error *err)
 
 	state->lapsed = state->cut = false;
 	state->expires = 0;
-	return start(state, err);
+	return start_hoarder(state, err);
 }
 
-/* Between two pulses there is no hoarder: one that is still there could not be told from one that holds. */
 static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 {
 	struct hold_state *state = opaque;
-	int r = 0;
 
-	if (brunt_child_is_lost(&state->child)) {
-		brunt_child_reap(&state->child, 0);
-		fold(state);
-		r = start(state, err);
+	/* Between two pulses: the one that let go has ended. */
+	if (state->released) {
+		int r;
+
+		close_round(state);
+		r = start_hoarder(state, err);
+		if (r)
+			return r;
 	}
-	if (r)
-		return r;
 	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
 		return brunt_fail(err, EPIPE, "the hoarder is gone");
 	state->expires = expires;
 	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
+}
+
+static void hold_renew(void *opaque, uint64_t expires)
+{
+	struct hold_state *state = opaque;
+
+	if (!state->expires)
+		return; /* between two pulses */
+	if (state->lapsed || brunt_now() >= state->expires) {
+		state->lapsed = true; /* the hoarder's timer has fired */
+		return;
+	}
+	state->expires = expires;
+	(void)brunt_child_tell(&state->child, BRUNT_CHILD_RENEW, expires);
 }
 
 static void __attribute__((format(printf, 3, 4))) add(char *text, size_t size, const char *format, ...)
@@ -483,6 +490,7 @@ static void hold_disarm(void *opaque)
 
 	state->cut |= state->expires && brunt_child_is_lost(&state->child);
 	state->expires = 0;
+	state->released = true;
 	(void)brunt_child_tell(&state->child, BRUNT_CHILD_RELEASE, 0);
 }
 
@@ -504,8 +512,7 @@ static void hold_detach(void *opaque)
 	struct hold_state *state = opaque;
 
 	hold_disarm(state);
-	brunt_child_reap(&state->child, brunt_now() + RELEASE_WAIT_NS);
-	fold(state);
+	close_round(state);
 	if (state->what.namespace >= 0)
 		close(state->what.namespace);
 	state->what.namespace = -1;

@@ -459,6 +459,7 @@ static void it_has_no_rights_and_nothing_open(void **state)
 	assert_int_equal(status_number(brunt_line_pid(lab.line), "CapEff:", 16) & ~(UINT64_C(1) << 14), 0);
 	assert_int_equal(status_number(brunt_line_pid(lab.line), "CapPrm:", 16) & ~(UINT64_C(1) << 14), 0);
 	assert_int_equal(status_number(brunt_line_pid(lab.line), "NoNewPrivs:", 10), 1);
+	assert_int_equal(status_number(brunt_line_pid(lab.line), "Seccomp:", 10), 2); /* a filter */
 	assert_int_equal(status_number(brunt_line_pid(lab.line), "Threads:", 10), 1);
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)brunt_line_pid(lab.line));
 	dir = opendir(path);
