@@ -18,9 +18,10 @@ cat >"$WORK/roles.json" <<END
     { "name": "lossy", "fault": "packet.drop", "on": "victim", "probability": "10%", "background": true },
     { "name": "deaf", "fault": "connect.fail", "errno": "ECONNREFUSED", "on": "victim", "background": true },
     { "name": "nameless", "fault": "dns.fail", "on": "victim", "background": true },
+    { "name": "full", "fault": "tcp.hold", "on": "victim", "to": "127.0.0.1:$PORT", "connections": 2, "rate": 20, "background": true },
     { "name": "still", "fault": "process.pause", "on": "victim", "background": true },
     { "name": "look", "observe": "3s" },
-    { "revert": "still" }, { "revert": "nameless" }, { "revert": "deaf" }, { "revert": "lossy" },
+    { "revert": "still" }, { "revert": "full" }, { "revert": "nameless" }, { "revert": "deaf" }, { "revert": "lossy" },
     { "name": "after", "observe": "3s" } ],
   "blast_radius": { "victims": 1 } }
 END
@@ -49,12 +50,13 @@ paused() {
 }
 if within 15 paused; then
 	roles roles
-	compare "four faults held" controller holder pauser responder recoverer launcher journal screen
+	compare "five faults held" controller holder pauser hoarder responder recoverer launcher journal screen
 	within 10 eval '! paused'
 	sleep 0.3
 	roles roles
 	compare "all reverted" controller holder recoverer launcher journal screen
 	is "${pid_of[pauser]:-none}" none 'all reverted: the pauser is gone'
+	is "${pid_of[hoarder]:-none}" none 'all reverted: the hoarder is gone'
 	is "${pid_of[responder]:-none}" none 'all reverted: the responder is gone'
 else
 	not_ok 'the victim is paused' "$(cat "$WORK/out")"
