@@ -52,7 +52,7 @@ static __always_inline bool decide(struct bpf_sock_addr *call, struct brunt_flow
 	if (!brunt_flow_match(&control.base, flow) || !brunt_lease_alive(&control.base))
 		return brunt_miss(counters, 1);
 	brunt_count(&counters->matched, 1);
-	if (brunt_random(counters) >= control.base.threshold)
+	if (brunt_random(&counters->random) >= control.base.threshold)
 		return false;
 	brunt_count(&counters->hit, 1);
 	return true;

@@ -18,6 +18,7 @@ enum brunt_rule_list {
 	BRUNT_RULES_TO = 0,	/* the remote end must match */
 	BRUNT_RULES_LOCAL = 1,	/* the target's own end must match */
 	BRUNT_RULES_EXCEPT = 2, /* neither end may match */
+	BRUNT_RULES_GROUP = 3,	/* the group that an address is in; not in control.lists */
 };
 
 /* Port ranges and protocols that one prefix can carry. */
@@ -39,7 +40,7 @@ struct brunt_rule_slot {
 };
 
 struct brunt_rule {
-	__u32 count;
+	__u32 count; /* of slots; BRUNT_RULES_GROUP: the number of the group, from 1 */
 	struct brunt_rule_slot slots[BRUNT_RULE_SLOTS];
 };
 
@@ -146,15 +147,15 @@ static __always_inline bool brunt_miss(struct brunt_counters *counters, __u64 n)
 	return false;
 }
 
-/* 0..2^32-1; bpf_get_prandom_u32() cannot be seeded. */
-static __always_inline __u64 brunt_random(struct brunt_counters *counters)
+/* 0..2^32-1 from a state that is never 0 (xorshift64*); bpf_get_prandom_u32() cannot be seeded. */
+static __always_inline __u64 brunt_random(__u64 *state)
 {
-	__u64 x = counters->random;
+	__u64 x = *state;
 
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
-	counters->random = x;
+	*state = x;
 	return x * 0x2545F4914F6CDD1DULL >> 32;
 }
 
@@ -235,6 +236,21 @@ static __always_inline bool brunt_rules_match(const struct brunt_control *contro
 	for (__u32 i = 0; i < BRUNT_RULE_SLOTS && i < rule->count; i++)
 		hits |= brunt_slot_match(&rule->slots[i], flow, end);
 	return hits;
+}
+
+/* The number of the group that an address is in, from 1; 0: none. Groups don't overlap. */
+static __always_inline __u32 brunt_group(const struct brunt_flow *flow, const struct brunt_end *end)
+{
+	struct brunt_rule_key key = {
+		.prefixlen = 32 + (flow->family == 4 ? 32 : 128),
+		.list = BRUNT_RULES_GROUP,
+		.family = flow->family,
+	};
+	struct brunt_rule *rule;
+
+	__builtin_memcpy(key.address, end->address, sizeof(key.address));
+	rule = bpf_map_lookup_elem(&brunt_rules, &key);
+	return rule ? rule->count : 0;
 }
 
 /* All lists together. */

@@ -215,6 +215,18 @@ static __always_inline bool brunt_packet_match(struct __sk_buff *skb, const stru
 	return brunt_packet_parse(skb, control, egress, network, &flow) && brunt_flow_match(control, &flow);
 }
 
+/* The flags of a parsed packet (control->ports was set), as in the 14th byte of TCP's header; -1: it has none. */
+static __always_inline int brunt_packet_tcp_flags(struct __sk_buff *skb, const struct brunt_flow *flow)
+{
+	__u8 flags;
+
+	if (flow->protocol != IPPROTO_TCP || flow->ports != BRUNT_PORTS_KNOWN)
+		return -1;
+	if (bpf_skb_load_bytes_relative(skb, flow->transport + 13, &flags, sizeof(flags), BPF_HDR_START_NET))
+		return -1;
+	return flags;
+}
+
 /* Is it of a socket that carries the tag of this round? */
 static __always_inline bool brunt_packet_is_tagged(struct __sk_buff *skb, __u32 round)
 {

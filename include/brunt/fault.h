@@ -118,7 +118,8 @@ struct brunt_injector {
 
 	/* May follow a disarm without a detach between them: a pulse. expires: CLOCK_BOOTTIME ns. For an instant fault this is the deed. Non-zero: it did not (fully) begin. */
 	int (*arm)(void *state, uint64_t expires, struct brunt_error *err);
-	void (*renew)(void *state, uint64_t expires); /* NULL: has no lease of its own */
+	/* Also while a pulse has it off, when it must bring nothing into effect. NULL: has no lease of its own. */
+	void (*renew)(void *state, uint64_t expires);
 
 	/*
 	 * The parameters that are ramps (BRUNT_RAMP) have moved: puts in force what brunt_ramp_at(ramp, elapsed_ns) says.
@@ -131,7 +132,7 @@ struct brunt_injector {
 	int (*poll)(void *state, struct brunt_hits *ret); /* non-blocking; counts go on from load, over every prepare */
 	/*
 	 * What is undone next is undone because the run aborts, and the plan's on_abort is "now": nothing is waited for,
-	 * loss is allowed and counted. A store; called before disarm. NULL: its undo never waits.
+	 * loss is allowed and counted. A store; called before disarm, and while it settles. NULL: its undo never waits.
 	 */
 	void (*hurry)(void *state);
 	void (*disarm)(void *state);			     /* NULL for events */

@@ -261,3 +261,15 @@ int brunt_endpoint_parse(const char *text, struct brunt_endpoint *ret, struct br
  * is left out; "any" when everything matches); returns buf (80 bytes suffice, 128 with a name).
  */
 const char *brunt_endpoint_print(const struct brunt_endpoint *endpoint, char *buf, size_t size);
+
+/*
+ * The endpoint as packets of one family (4 or 6) know it: IPv4-mapped IPv6 as IPv4, an endpoint of any family as all
+ * addresses of this one, ICMPv6 as ICMP. false: it has no such side (or is a name).
+ */
+bool brunt_endpoint_of_family(const struct brunt_endpoint *from, uint8_t family, struct brunt_endpoint *ret);
+
+/* Are all addresses of narrow addresses of wide? Both as of_family makes them; ports and protocol are not looked at. */
+bool brunt_endpoint_contains(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow);
+
+/* Does wide match all that narrow matches: addresses, ports, protocol? */
+bool brunt_endpoint_covers(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow);

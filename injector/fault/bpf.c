@@ -100,7 +100,8 @@ int brunt_bpf_probe(enum bpf_prog_type type, enum bpf_attach_type attach, struct
 	return 0;
 }
 
-int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const char *run, struct brunt_error *err)
+int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const struct brunt_fault_context *context,
+		   struct brunt_error *err)
 {
 	struct bpf_map *counters = bpf_object__find_map_by_name(object, "brunt_counters");
 	struct bpf_map *rules = bpf_object__find_map_by_name(object, "brunt_rules");
@@ -108,7 +109,9 @@ int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const char 
 
 	libbpf_set_print(keep_reason);
 	reason[0] = '\0';
-	(void)snprintf(bpf->name, sizeof(bpf->name), "brunt_%.8s", run);
+	(void)snprintf(bpf->name, sizeof(bpf->name), "brunt_%.8s", context->run);
+	bpf->mount = context->cgroup_mount;
+	bpf->processes = -1;
 	if (!counters || !rules)
 		return brunt_fail(err, EINVAL, "the BPF object has no counters");
 	bpf->cpus = libbpf_num_possible_cpus();
@@ -364,7 +367,7 @@ static bool is_cgroup_gone(const char *mount, const struct brunt_item *item)
 	char path[PATH_MAX];
 	struct stat status;
 
-	if (snprintf(path, sizeof(path), "%s%s", mount, item->cgroup) >= (int)sizeof(path))
+	if (!mount || snprintf(path, sizeof(path), "%s%s", mount, item->cgroup) >= (int)sizeof(path))
 		return false;
 	return stat(path, &status) ? errno == ENOENT : item->cgroup_id && status.st_ino != item->cgroup_id;
 }
@@ -411,6 +414,44 @@ int brunt_bpf_check_pids(struct brunt_error *err)
 		return brunt_fail(err, ENOTSUP,
 				  "brunt runs in a PID namespace of its own, where BPF cannot tell processes "
 				  "apart; target a cgroup, or run brunt on the host");
+	return 0;
+}
+
+int brunt_bpf_prepare(struct brunt_bpf *bpf, const struct brunt_victims *victims, const char *noun,
+		      struct brunt_undo_record *ret_undo, struct brunt_error *err)
+{
+	struct {
+		uint32_t kind, items;
+	} undo = { .items = (uint32_t)victims->picked };
+	int r = 0;
+
+	if (!victims->matched || !victims->picked)
+		return brunt_fail(err, ESRCH, "nothing is there to %s", noun);
+	bpf->kind = victims->items[0].kind;
+	undo.kind = bpf->kind;
+	if (bpf->kind == BRUNT_TARGET_PROCESS)
+		r = brunt_bpf_check_pids(err);
+	if (r)
+		return r;
+	bpf->victims = victims;
+	ret_undo->version = 1;
+	memcpy(ret_undo->data, &undo, sizeof(undo));
+	return 0;
+}
+
+int brunt_bpf_mark_processes(struct brunt_bpf *bpf, __u32 value, struct brunt_error *err)
+{
+	for (size_t i = 0; i < bpf->victims->matched; i++) {
+		const struct brunt_item *item = &bpf->victims->items[i];
+		__u32 tgid = (__u32)item->process.pid;
+
+		if (!item->picked)
+			continue;
+		if (!brunt_process_alive(&item->process))
+			return brunt_fail(err, ESRCH, "process %u (%s) ended", tgid, item->process.name);
+		if (bpf_map_update_elem(bpf->processes, &tgid, &value, BPF_ANY))
+			return brunt_fail(err, errno, "cannot mark process %u: %s", tgid, strerror(errno));
+	}
 	return 0;
 }
 
@@ -476,6 +517,7 @@ int brunt_bpf_poll(struct brunt_bpf *bpf, struct brunt_hits *ret)
 		      (bpf->control->armed && brunt_now() >= __atomic_load_n(&bpf->control->expires, __ATOMIC_ACQUIRE));
 	for (size_t i = 0; i < bpf->link_count; i++)
 		ret->detached |= is_detached(&bpf->links[i]);
+	ret->target_gone = brunt_bpf_all_gone(bpf->mount, bpf->victims);
 	return 0;
 }
 
@@ -483,6 +525,12 @@ void brunt_bpf_detach(struct brunt_bpf *bpf)
 {
 	while (bpf->link_count)
 		close(bpf->links[--bpf->link_count].fd);
+	for (size_t i = 0; bpf->victims && bpf->kind == BRUNT_TARGET_PROCESS && i < bpf->victims->matched; i++) {
+		__u32 tgid = (__u32)bpf->victims->items[i].process.pid;
+
+		(void)bpf_map_delete_elem(bpf->processes, &tgid);
+	}
+	bpf->victims = NULL;
 }
 
 void brunt_bpf_unload(struct brunt_bpf *bpf)
@@ -520,4 +568,36 @@ int brunt_bpf_recover(const char *run, struct brunt_error *err)
 		close(fd);
 	}
 	return 0;
+}
+
+int brunt_bpf_op_arm(void *state, uint64_t expires, struct brunt_error *err)
+{
+	(void)err;
+	brunt_bpf_arm(state, expires);
+	return 0;
+}
+
+void brunt_bpf_op_renew(void *state, uint64_t expires)
+{
+	brunt_bpf_renew(state, expires);
+}
+
+void brunt_bpf_op_disarm(void *state)
+{
+	brunt_bpf_disarm(state);
+}
+
+int brunt_bpf_op_verify(void *state, struct brunt_error *err)
+{
+	return brunt_bpf_verify(state, err);
+}
+
+void brunt_bpf_op_detach(void *state)
+{
+	brunt_bpf_detach(state);
+}
+
+int brunt_bpf_op_recover(const struct brunt_undo_record *undo, struct brunt_error *err)
+{
+	return brunt_bpf_recover(undo->run, err);
 }

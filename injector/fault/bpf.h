@@ -17,11 +17,12 @@
 
 #include "../../bpf/match.h"
 #include "brunt/param.h"
+#include "brunt/target.h"
 
 struct brunt_error;
+struct brunt_fault_context;
 struct brunt_hits;
-struct brunt_item;
-struct brunt_victims;
+struct brunt_undo_record;
 
 /* include/uapi/linux/bpf.h since 6.6; Debian 12's headers are of 6.1 */
 #define BRUNT_BPF_TCX_INGRESS 46
@@ -48,14 +49,19 @@ struct brunt_bpf {
 	size_t link_count;
 	int *programs; /* program_count descriptors, -1 where not loaded, in the object's order */
 	size_t program_count;
-	char name[16]; /* "brunt_RUN" */
+	char name[16];			     /* "brunt_RUN" */
+	const char *mount;		     /* of cgroup v2, or NULL; borrowed from the run */
+	const struct brunt_victims *victims; /* from prepare to detach */
+	enum brunt_target_kind kind;	     /* of the victims */
+	int processes; /* map of the victims' tgids (of the initial PID namespace), when kind is a process */
 };
 
 /* May this process load and attach such programs? 0, -EPERM or -ENOTSUP with a sentence to act on. */
 int brunt_bpf_probe(enum bpf_prog_type type, enum bpf_attach_type attach, struct brunt_error *err);
 
 /* Before bpf_object__load: silences libbpf, makes the named map of counters and has the object use it. */
-int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const char *run, struct brunt_error *err);
+int brunt_bpf_open(struct brunt_bpf *bpf, struct bpf_object *object, const struct brunt_fault_context *context,
+		   struct brunt_error *err);
 
 /*
  * Loads, renames the programs, finds the control block: the first object in the skeleton's .bss. seed and label
@@ -69,6 +75,10 @@ int brunt_bpf_program(const struct brunt_bpf *bpf, const struct bpf_object *obje
 
 /* Writes one list of struct brunt_endpoint into the trie and marks it in the control block. */
 int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+		    struct brunt_error *err);
+
+/* Writes one address (or network) of a group, numbered from 1, into the trie; its ports and protocol mean nothing. */
+int brunt_bpf_group(struct brunt_bpf *bpf, const struct brunt_endpoint *endpoint, uint32_t group,
 		    struct brunt_error *err);
 
 /* Attaches to a cgroup directory, beside whatever others have there. what names it in messages. */
@@ -102,6 +112,16 @@ void brunt_bpf_set_chance(struct brunt_bpf *bpf, double probability);
 /* BPF sees the pids of the initial PID namespace: -ENOTSUP elsewhere. */
 int brunt_bpf_check_pids(struct brunt_error *err);
 
+/*
+ * What every BPF fault does first in prepare: keeps the victims, of which there must be some (noun: "drop packets of"),
+ * and fills in the record, which is for a person alone: the kernel undoes it.
+ */
+int brunt_bpf_prepare(struct brunt_bpf *bpf, const struct brunt_victims *victims, const char *noun,
+		      struct brunt_undo_record *ret_undo, struct brunt_error *err);
+
+/* In attach, of processes: puts the picked ones into the map, with that value. -ESRCH: one of them has ended. */
+int brunt_bpf_mark_processes(struct brunt_bpf *bpf, __u32 value, struct brunt_error *err);
+
 /* The lease. Stores, nothing else. */
 void brunt_bpf_arm(struct brunt_bpf *bpf, uint64_t expires);
 void brunt_bpf_renew(struct brunt_bpf *bpf, uint64_t expires);
@@ -110,14 +130,23 @@ void brunt_bpf_disarm(struct brunt_bpf *bpf);
 /* Reads the control block back through the kernel: 0, or -EBUSY when it is armed. */
 int brunt_bpf_verify(struct brunt_bpf *bpf, struct brunt_error *err);
 
-/* Adds up the counters, finds lost links. */
+/* Adds up the counters, finds lost links; is the target gone? */
 int brunt_bpf_poll(struct brunt_bpf *bpf, struct brunt_hits *ret);
 
 /* "none to 10.0.0.5:5432": why nothing matched, into ret->near_miss. thing: "packet", "call". */
 void brunt_bpf_near_miss(struct brunt_hits *ret, const char *thing, const struct brunt_list *to, double probability);
 
+/* Closes the links, forgets the victims and their processes. */
 void brunt_bpf_detach(struct brunt_bpf *bpf);
 void brunt_bpf_unload(struct brunt_bpf *bpf);
 
 /* Is a program of that run still there? 0, or -EBUSY: somebody holds it. Needs CAP_SYS_ADMIN; without: 0. */
 int brunt_bpf_recover(const char *run, struct brunt_error *err);
+
+/* Of struct brunt_injector, for a fault whose state begins with its struct brunt_bpf. */
+int brunt_bpf_op_arm(void *state, uint64_t expires, struct brunt_error *err);
+void brunt_bpf_op_renew(void *state, uint64_t expires);
+void brunt_bpf_op_disarm(void *state);
+int brunt_bpf_op_verify(void *state, struct brunt_error *err);
+void brunt_bpf_op_detach(void *state);
+int brunt_bpf_op_recover(const struct brunt_undo_record *undo, struct brunt_error *err);

@@ -15,40 +15,6 @@
 #include "brunt/fault.h"
 #include "fault/bpf.h"
 
-static bool covers(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow)
-{
-	unsigned bytes = wide->prefix / 8, bits = wide->prefix % 8;
-
-	if (wide->family != narrow->family || wide->prefix > narrow->prefix)
-		return false;
-	if (memcmp(wide->address, narrow->address, bytes))
-		return false;
-	return !bits || !((wide->address[bytes] ^ narrow->address[bytes]) >> (8 - bits));
-}
-
-/* The endpoint as the trie knows it: of one family, IPv4-mapped IPv6 as IPv4. false: it has no such side. */
-static bool normalize(const struct brunt_endpoint *from, uint8_t family, struct brunt_endpoint *ret)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	*ret = *from;
-	/* A name is nothing but what it stands for. */
-	if (from->host[0])
-		return false;
-	if (from->family == 6 && from->prefix >= 96 && !memcmp(from->address, mapped, sizeof(mapped))) {
-		memset(ret->address, 0, sizeof(ret->address));
-		memcpy(ret->address, from->address + 12, 4);
-		ret->prefix = (uint8_t)(from->prefix - 96);
-		ret->family = 4;
-	} else if (!from->family) {
-		ret->family = family;
-		ret->prefix = 0;
-	}
-	if (ret->protocol == IPPROTO_ICMPV6)
-		ret->protocol = IPPROTO_ICMP;
-	return ret->family == family;
-}
-
 static int add_slot(struct brunt_rule *rule, const struct brunt_endpoint *endpoint, struct brunt_error *err)
 {
 	struct brunt_rule_slot slot = {
@@ -68,6 +34,13 @@ static int add_slot(struct brunt_rule *rule, const struct brunt_endpoint *endpoi
 	return 0;
 }
 
+static int fail_store(struct brunt_error *err)
+{
+	if (errno == ENOSPC)
+		return brunt_fail(err, ENOSPC, "more than %d addresses in one fault", BRUNT_RULES_MAX);
+	return brunt_fail(err, errno, "cannot store the addresses: %s", strerror(errno));
+}
+
 /* One prefix with the ports of everything that covers it. */
 static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
 	       const struct brunt_endpoint *self, struct brunt_error *err)
@@ -81,7 +54,7 @@ static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct br
 		struct brunt_endpoint wide;
 		int r;
 
-		if (!normalize(other, self->family, &wide) || !covers(&wide, self))
+		if (!brunt_endpoint_of_family(other, self->family, &wide) || !brunt_endpoint_contains(&wide, self))
 			continue;
 		r = add_slot(&rule, &wide, err);
 		if (r)
@@ -89,12 +62,7 @@ static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct br
 		if (wide.protocol || wide.port_max)
 			bpf->control->ports = 1;
 	}
-	if (bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY))
-		return brunt_fail(err, errno,
-				  errno == ENOSPC ? "more than %d addresses in one fault"
-						  : "cannot store the addresses",
-				  BRUNT_RULES_MAX);
-	return 0;
+	return bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY) ? fail_store(err) : 0;
 }
 
 /* Takes the prefix in: the hull keeps what both share. The first one is the hull. */
@@ -129,7 +97,7 @@ int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const stru
 			struct brunt_endpoint self;
 			int r;
 
-			if (!normalize(endpoint, family, &self))
+			if (!brunt_endpoint_of_family(endpoint, family, &self))
 				continue;
 			r = put(bpf, list, endpoints, &self, err);
 			if (r)
@@ -141,6 +109,23 @@ int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const stru
 	if (endpoints->count)
 		bpf->control->lists |= 1u << list;
 	return 0;
+}
+
+int brunt_bpf_group(struct brunt_bpf *bpf, const struct brunt_endpoint *endpoint, uint32_t group,
+		    struct brunt_error *err)
+{
+	struct brunt_rule_key key = { .list = BRUNT_RULES_GROUP };
+	struct brunt_rule rule;
+	struct brunt_endpoint self;
+
+	memset(&rule, 0, sizeof(rule));
+	rule.count = group;
+	if (!brunt_endpoint_of_family(endpoint, 4, &self) && !brunt_endpoint_of_family(endpoint, 6, &self))
+		return brunt_fail(err, EINVAL, "a group is made of addresses");
+	key.prefixlen = 32u + self.prefix;
+	key.family = self.family;
+	memcpy(key.address, self.address, sizeof(key.address));
+	return bpf_map_update_elem(bpf->rules, &key, &rule, BPF_ANY) ? fail_store(err) : 0;
 }
 
 void brunt_bpf_near_miss(struct brunt_hits *ret, const char *thing, const struct brunt_list *to, double probability)

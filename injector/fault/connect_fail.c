@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,19 +34,13 @@ struct fail_params {
 };
 
 struct fail_state {
+	struct brunt_bpf bpf; /* first: the shared operations take it for the state */
 	const struct fail_params *params;
 	struct connect_fail_bpf *skel;
-	struct brunt_bpf bpf;
 	struct brunt_fail_control *control;
-	double probability;		     /* now */
-	const struct brunt_victims *victims; /* from prepare to detach */
-	enum brunt_target_kind kind;
-	char mount[PATH_MAX];
+	double probability; /* now */
 };
-
-struct fail_undo {
-	uint32_t kind, items;
-};
+_Static_assert(!offsetof(struct fail_state, bpf), "brunt_bpf_op_arm() and its like take a struct brunt_bpf");
 
 static const struct {
 	const char *program;
@@ -181,12 +174,10 @@ static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_c
 	if (!state)
 		return brunt_fail(err, ENOMEM, "no memory for connect.fail");
 	state->params = params;
-	if (context->cgroup_mount)
-		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
 	state->skel = connect_fail_bpf__open();
 	if (!state->skel)
 		return brunt_fail(err, errno, "cannot open the BPF object of connect.fail: %s", strerror(errno));
-	r = brunt_bpf_open(&state->bpf, state->skel->obj, context->run, err);
+	r = brunt_bpf_open(&state->bpf, state->skel->obj, context, err);
 	if (r)
 		return r;
 	state->skel->rodata->has_retval = params->code != EPERM;
@@ -201,6 +192,7 @@ static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		return r;
 	state->control = &state->skel->bss->control;
 	state->control->code = params->code;
+	state->bpf.processes = bpf_map__fd(state->skel->maps.brunt_victims);
 	(void)fail_change(state, 0, NULL);
 	r = brunt_bpf_rules(&state->bpf, BRUNT_RULES_TO, &params->to, err);
 	r = r ?: brunt_bpf_rules(&state->bpf, BRUNT_RULES_EXCEPT, &params->except, err);
@@ -214,47 +206,15 @@ static int fail_prepare(void *opaque, const struct brunt_victims *victims, struc
 			struct brunt_error *err)
 {
 	struct fail_state *state = opaque;
-	struct fail_undo undo = { .items = (uint32_t)victims->picked };
 
-	if (!victims->matched || !victims->picked)
-		return brunt_fail(err, ESRCH, "nobody is there whose calls could fail");
-	if (!state->mount[0])
+	if (!state->bpf.mount)
 		return brunt_fail(err, ENOTSUP, "no cgroup v2 is mounted, and connect.fail needs it");
-	state->kind = victims->items[0].kind;
-	undo.kind = state->kind;
-	if (state->kind == BRUNT_TARGET_PROCESS) {
-		int r = brunt_bpf_check_pids(err);
-
-		if (r)
-			return r;
-	}
-	state->victims = victims;
-	ret_undo->version = 1;
-	memcpy(ret_undo->data, &undo, sizeof(undo));
-	return 0;
-}
-
-static int mark_victims(struct fail_state *state, struct brunt_error *err)
-{
-	int map = bpf_map__fd(state->skel->maps.brunt_victims);
-
-	for (size_t i = 0; i < state->victims->matched; i++) {
-		const struct brunt_item *item = &state->victims->items[i];
-		__u32 tgid = (__u32)item->process.pid, one = 1;
-
-		if (!item->picked)
-			continue;
-		if (!brunt_process_alive(&item->process))
-			return brunt_fail(err, ESRCH, "process %u (%s) ended", tgid, item->process.name);
-		if (bpf_map_update_elem(map, &tgid, &one, BPF_ANY))
-			return brunt_fail(err, errno, "cannot mark process %u: %s", tgid, strerror(errno));
-	}
-	return 0;
+	return brunt_bpf_prepare(&state->bpf, victims, "make calls of fail", ret_undo, err);
 }
 
 static int attach_hooks(struct fail_state *state, const struct brunt_item *item, struct brunt_error *err)
 {
-	BRUNT_AUTO_CLOSE int directory = brunt_bpf_open_cgroup(state->mount, item, err);
+	BRUNT_AUTO_CLOSE int directory = brunt_bpf_open_cgroup(state->bpf.mount, item, err);
 
 	if (directory < 0)
 		return directory;
@@ -274,37 +234,16 @@ static int attach_hooks(struct fail_state *state, const struct brunt_item *item,
 static int fail_attach(void *opaque, struct brunt_error *err)
 {
 	struct fail_state *state = opaque;
+	const struct brunt_victims *victims = state->bpf.victims;
 	int r = 0;
 
-	state->control->processes = state->kind == BRUNT_TARGET_PROCESS;
+	state->control->processes = state->bpf.kind == BRUNT_TARGET_PROCESS;
 	if (state->control->processes)
-		r = mark_victims(state, err);
-	for (size_t i = 0; !r && i < state->victims->matched; i++)
-		if (state->victims->items[i].picked && !brunt_bpf_is_covered(state->victims, i))
-			r = attach_hooks(state, &state->victims->items[i], err);
+		r = brunt_bpf_mark_processes(&state->bpf, 1, err);
+	for (size_t i = 0; !r && i < victims->matched; i++)
+		if (victims->items[i].picked && !brunt_bpf_is_covered(victims, i))
+			r = attach_hooks(state, &victims->items[i], err);
 	return r;
-}
-
-static int fail_arm(void *opaque, uint64_t expires, struct brunt_error *err)
-{
-	(void)err;
-	brunt_bpf_arm(&((struct fail_state *)opaque)->bpf, expires);
-	return 0;
-}
-
-static void fail_renew(void *opaque, uint64_t expires)
-{
-	brunt_bpf_renew(&((struct fail_state *)opaque)->bpf, expires);
-}
-
-static void fail_disarm(void *opaque)
-{
-	brunt_bpf_disarm(&((struct fail_state *)opaque)->bpf);
-}
-
-static int fail_verify(void *opaque, struct brunt_error *err)
-{
-	return brunt_bpf_verify(&((struct fail_state *)opaque)->bpf, err);
 }
 
 static int fail_poll(void *opaque, struct brunt_hits *ret)
@@ -315,27 +254,7 @@ static int fail_poll(void *opaque, struct brunt_hits *ret)
 	if (r)
 		return r;
 	brunt_bpf_near_miss(ret, "call", &state->params->to, state->probability);
-	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
 	return 0;
-}
-
-static void fail_detach(void *opaque)
-{
-	struct fail_state *state = opaque;
-	int map = bpf_map__fd(state->skel->maps.brunt_victims);
-
-	brunt_bpf_detach(&state->bpf);
-	for (size_t i = 0; state->victims && state->kind == BRUNT_TARGET_PROCESS && i < state->victims->matched; i++) {
-		__u32 tgid = (__u32)state->victims->items[i].process.pid;
-
-		(void)bpf_map_delete_elem(map, &tgid);
-	}
-	state->victims = NULL;
-}
-
-static int fail_recover(const struct brunt_undo_record *undo, struct brunt_error *err)
-{
-	return brunt_bpf_recover(undo->run, err);
 }
 
 const struct brunt_injector brunt_fault_connect_fail = {
@@ -353,13 +272,13 @@ const struct brunt_injector brunt_fault_connect_fail = {
 	.load = fail_load,
 	.prepare = fail_prepare,
 	.attach = fail_attach,
-	.arm = fail_arm,
-	.renew = fail_renew,
+	.arm = brunt_bpf_op_arm,
+	.renew = brunt_bpf_op_renew,
 	.change = fail_change,
 	.poll = fail_poll,
-	.disarm = fail_disarm,
-	.verify = fail_verify,
-	.detach = fail_detach,
+	.disarm = brunt_bpf_op_disarm,
+	.verify = brunt_bpf_op_verify,
+	.detach = brunt_bpf_op_detach,
 	.unload = fail_unload,
-	.recover = fail_recover,
+	.recover = brunt_bpf_op_recover,
 };

@@ -194,24 +194,17 @@ unsigned brunt_connection_interface(struct brunt_netlink *route, const struct br
 
 bool brunt_end_matches(const struct brunt_end *end, const struct brunt_endpoint *endpoint)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	const uint8_t *wanted = endpoint->address;
-	unsigned family = endpoint->family, prefix = endpoint->prefix;
+	const unsigned bytes = endpoint->prefix / 8, bits = endpoint->prefix % 8;
 
 	if (endpoint->protocol && endpoint->protocol != IPPROTO_TCP)
 		return false;
 	if (endpoint->port_max && (end->port < endpoint->port_min || end->port > endpoint->port_max))
 		return false;
-	if (family == 6 && prefix >= 96 && !memcmp(wanted, mapped, sizeof(mapped))) {
-		family = 4;
-		prefix -= 96;
-		wanted += 12;
-	}
-	if (!family)
+	if (!endpoint->family)
 		return true;
-	if (family != end->family || memcmp(wanted, end->address, prefix / 8))
+	if (endpoint->family != end->family || memcmp(endpoint->address, end->address, bytes))
 		return false;
-	return !(prefix % 8) || !((wanted[prefix / 8] ^ end->address[prefix / 8]) >> (8 - prefix % 8));
+	return !bits || !((endpoint->address[bytes] ^ end->address[bytes]) >> (8 - bits));
 }
 
 bool brunt_end_in(const struct brunt_end *end, const struct brunt_list *endpoints)

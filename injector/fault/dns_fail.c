@@ -110,7 +110,7 @@ static int load_programs(struct dns_state *state, const struct brunt_fault *faul
 		return brunt_fail(err, errno, "cannot open the BPF object of dns.fail: %s", strerror(errno));
 	state->has_cookies = has_netns_cookies();
 	state->skel->rodata->has_cookies = state->has_cookies;
-	r = brunt_bpf_open(&state->bpf, state->skel->obj, context->run, err);
+	r = brunt_bpf_open(&state->bpf, state->skel->obj, context, err);
 	if (r)
 		return r;
 	(void)snprintf(label, sizeof(label), "dns.fail %u", fault->step);

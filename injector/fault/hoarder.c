@@ -151,10 +151,10 @@ static void open_some(uint64_t now)
 
 /* ---- keeping ---- */
 
-static void say(const struct slot *slot, const char *text)
+static void say(const struct slot *slot, const struct brunt_hoard_text *text)
 {
-	if (text)
-		(void)send(slot->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (text->size)
+		(void)send(slot->fd, text->bytes, text->size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void serve_opening(uint32_t index)
@@ -175,7 +175,7 @@ static void serve_opening(uint32_t index)
 	if (++self.counters.held > self.counters.peak)
 		self.counters.peak = self.counters.held;
 	(void)epoll_ctl(self.epoll, EPOLL_CTL_MOD, slot->fd, &event);
-	say(slot, self.what.send);
+	say(slot, &self.what.send);
 }
 
 static void serve_open(uint32_t index)
@@ -193,12 +193,12 @@ static void serve_open(uint32_t index)
 
 static void trickle(uint64_t now)
 {
-	if (!self.what.trickle || now < self.trickle_at)
+	if (!self.what.trickle.size || now < self.trickle_at)
 		return;
 	self.trickle_at = now + self.what.trickle_every;
 	for (uint64_t i = 0; i < self.what.connections; i++)
 		if (self.slots[i].open)
-			say(&self.slots[i], self.what.trickle);
+			say(&self.slots[i], &self.what.trickle);
 }
 
 /* ---- the holder ---- */
@@ -238,7 +238,7 @@ static int idle_ms(uint64_t now)
 		return -1;
 	if (self.free_count && self.left)
 		wait = missing > 0 ? (uint64_t)missing : 0;
-	if (self.what.trickle && (self.trickle_at <= now || self.trickle_at - now < wait))
+	if (self.what.trickle.size && (self.trickle_at <= now || self.trickle_at - now < wait))
 		wait = self.trickle_at > now ? self.trickle_at - now : 0;
 	return wait == UINT64_MAX ? -1 : (int)((wait + BRUNT_MS - 1) / BRUNT_MS);
 }

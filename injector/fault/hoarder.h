@@ -35,9 +35,11 @@ struct brunt_hoard {
 	char interface[16];	      /* bound to; "": to none */
 	int namespace;		      /* as of brunt_namespace_open(); -1: brunt's own */
 	uint64_t connections;
-	double rate;	     /* attempts per second */
-	const char *send;    /* once, when it is open; or NULL */
-	const char *trickle; /* to each, every so often; or NULL */
+	double rate; /* attempts per second */
+	struct brunt_hoard_text {
+		const char *bytes; /* or NULL */
+		size_t size;
+	} send, trickle; /* once, when it is open; to each, every so often */
 	uint64_t trickle_every;
 	bool reopen; /* in place of those that were refused, failed or were closed */
 	bool reset;  /* end by a reset, not in good order */

@@ -30,6 +30,8 @@ struct brunt_line_stats {
 	uint64_t duplicated, reordered, corrupted;
 	uint64_t waiting;	     /* now */
 	uint64_t late_max, late_sum; /* ns past their due time */
+	uint64_t
+		behind_max; /* ns that it never found its device empty: more came than it can carry, and waited unseen */
 };
 
 /* Can the line do it (delay, jitter, loss, duplicate, reorder, corrupt, rate)? -ENOTSUP names what it cannot. Pure. */

@@ -37,3 +37,9 @@ struct line_ready {
 /* The life of the line, in the child; never returns. socket: its end means that the holder wants or is no more. */
 void line_main(struct line_control *control, int tap, int socket, const int *keep, size_t count, uint64_t max_linger)
 	__attribute__((noreturn));
+
+/*
+ * From here on, this process can call what its loop takes, and nothing else (seccomp; the rest returns EPERM). Takes
+ * no_new_privs; nothing changes where the kernel or the architecture has no such filters.
+ */
+void line_jail(void);

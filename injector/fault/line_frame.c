@@ -37,12 +37,22 @@ static uint32_t add_up(const unsigned char *at, size_t size, uint32_t sum)
 	return (uint32_t)total;
 }
 
-/* A large packet as its header describes it; headers: bytes of Ethernet, IP and TCP or UDP. */
+/* A large packet as its header describes it: where IP and TCP or UDP begin, and where the payload does. */
 struct large {
 	struct virtio_net_hdr info;
-	size_t transport, headers;
+	size_t network, transport, headers;
 	bool tcp;
 };
+
+/* Where the IP header begins: behind Ethernet and any tags. */
+static size_t network_of(const unsigned char *packet, size_t transport)
+{
+	size_t at = 12;
+
+	while (at + 2 < transport && (get16(packet + at) == ETH_P_8021Q || get16(packet + at) == ETH_P_8021AD))
+		at += 4;
+	return at + 2;
+}
 
 static bool read_large(const unsigned char *frame, size_t size, size_t header, struct large *ret)
 {
@@ -57,13 +67,16 @@ static bool read_large(const unsigned char *frame, size_t size, size_t header, s
 	ret->tcp = type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6;
 	ret->transport = ret->info.csum_start;
 	if (!(ret->tcp || type == GSO_UDP_L4) || !ret->info.gso_size ||
-	    !(ret->info.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || ret->transport < LINE_FRAME_ETHERNET + 20 ||
-	    ret->transport > 512 || size - header < ret->transport + 20)
+	    !(ret->info.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || ret->info.csum_offset != (ret->tcp ? 16 : 6) ||
+	    ret->transport < LINE_FRAME_ETHERNET + 20 || ret->transport > 512 ||
+	    size - header < ret->transport + (ret->tcp ? 20 : 8))
 		return false;
+	ret->network = network_of(packet, ret->transport);
 	if (ret->tcp)
 		transport_size = (size_t)(packet[ret->transport + 12] >> 4) * 4;
 	ret->headers = ret->transport + transport_size;
-	return transport_size >= (ret->tcp ? 20 : 8) && size - header > ret->headers;
+	return ret->network + 20 <= ret->transport && transport_size >= (ret->tcp ? 20 : 8) &&
+	       size - header > ret->headers;
 }
 
 uint32_t line_frame_wire_size(const unsigned char *head, size_t size, size_t header)
@@ -101,25 +114,13 @@ void line_frame_finish(unsigned char *frame, size_t size, size_t header)
 	memcpy(frame, &info, sizeof(info));
 }
 
-/* Where the IP header begins: behind Ethernet and any tags. */
-static size_t network_of(const unsigned char *packet, size_t transport)
-{
-	size_t at = 12;
-
-	while (at + 2 < transport && (get16(packet + at) == ETH_P_8021Q || get16(packet + at) == ETH_P_8021AD))
-		at += 4;
-	return at + 2;
-}
-
 /* The lengths in the headers of packet, of size bytes, and what depends on them. was: bytes from transport on, before. */
 static bool set_lengths(unsigned char *packet, size_t size, const struct large *large, size_t was, uint32_t later)
 {
-	size_t network = network_of(packet, large->transport), check = large->transport + large->info.csum_offset;
+	size_t network = large->network, check = large->transport + large->info.csum_offset;
 	unsigned char *ip = packet + network, length[4];
 	uint32_t now = (uint32_t)(size - large->transport);
 
-	if (network + 20 > large->transport || check + 2 > size)
-		return false;
 	if (ip[0] >> 4 == 4) {
 		put16(ip + 2, (uint32_t)(size - network));
 		put16(ip + 4, get16(ip + 4) + later);

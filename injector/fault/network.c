@@ -142,6 +142,19 @@ static const struct brunt_detour_backend tap_backend = {
 
 /* ---- the choice ---- */
 
+/* A kernel does not change: who knew it is asked no more, so that a child without privileges knows it, too. */
+static int probe_netem(struct brunt_error *err)
+{
+	static int known = -EPERM;
+	static struct brunt_error why;
+
+	if (known == -EPERM) {
+		why = (struct brunt_error){ 0 };
+		known = brunt_netem_probe(&why);
+	}
+	return known ? brunt_fail(err, -known, "%s", why.msg) : 0;
+}
+
 /* 0: *ret_tap says which; -ENOTSUP, -EPERM. */
 static int choose_line(int asked, bool *ret_tap, struct brunt_error *err)
 {
@@ -149,7 +162,7 @@ static int choose_line(int asked, bool *ret_tap, struct brunt_error *err)
 	int r = 0;
 
 	if (asked != BRUNT_NETWORK_TAP)
-		r = brunt_netem_probe(err);
+		r = probe_netem(err);
 	*ret_tap = asked == BRUNT_NETWORK_TAP || (asked == BRUNT_NETWORK_AUTO && r == -ENOTSUP);
 	if (!*ret_tap)
 		return r ?: brunt_detour_probe(false, err);
@@ -196,8 +209,7 @@ void brunt_network_describe(const struct brunt_fault *fault, const struct brunt_
 
 	(void)victims;
 	(void)brunt_netem_print(&params->netem, asked, sizeof(asked));
-	if (choose_line(params->line, &tap, NULL) && params->line == BRUNT_NETWORK_AUTO)
-		tap = false;
+	(void)choose_line(params->line, &tap, NULL);
 	if (tap)
 		(void)snprintf(buf, size, "%s · user-space line on a detour (%s), %s", asked,
 			       params->line == BRUNT_NETWORK_TAP ? "as asked" : "this kernel has no netem",

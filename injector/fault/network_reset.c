@@ -149,33 +149,41 @@ static int reset_prepare(void *opaque, const struct brunt_victims *victims, stru
 	return 0;
 }
 
+/* The ends of one connection, side by side from first on: one hit, whichever end was there to be hit. Returns the next. */
+static size_t reset_one(struct reset_state *state, size_t first, int *failure, struct brunt_error *err)
+{
+	struct brunt_reset_list *list = &state->list;
+	bool hit = false, failed = false;
+	size_t i = first;
+
+	for (; i < list->count && list->items[i].key == list->items[first].key; i++) {
+		const struct brunt_reset_item *item = &list->items[i];
+		int r = brunt_connection_destroy(&list->netlinks[item->namespace], &item->connection);
+
+		hit |= !r;
+		failed |= r && r != -ENOENT;
+		if (r && r != -ENOENT && !*failure)
+			*failure = brunt_fail(err, -r, "cannot end a connection: %s%s", strerror(-r),
+					      r == -EPERM ? "; needs CAP_NET_ADMIN over its network namespace" : "");
+	}
+	state->hit += hit;
+	state->gone += !hit && !failed;
+	return i;
+}
+
 /* All that were chosen, whatever happens to one of them; then it is told. */
 static int reset_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 {
 	struct reset_state *state = opaque;
 	struct brunt_reset_list *list = &state->list;
-	uint64_t last_hit = 0;
 	int failure = 0;
 
 	(void)expires;
 	state->seen += list->seen;
 	state->matched += list->matched;
 	state->spared += list->spared;
-	/* The ends of one connection stand side by side: it is one hit, whichever end was there to be hit. */
-	for (size_t i = 0; i < list->count; i++) {
-		const struct brunt_reset_item *item = &list->items[i];
-		int r = brunt_connection_destroy(&list->netlinks[item->namespace], &item->connection);
-
-		if (!r) {
-			state->hit += !last_hit || last_hit != item->key;
-			last_hit = item->key;
-		} else if (r == -ENOENT) {
-			state->gone += last_hit != item->key;
-		} else if (!failure) {
-			failure = brunt_fail(err, -r, "cannot end a connection: %s%s", strerror(-r),
-					     r == -EPERM ? "; needs CAP_NET_ADMIN over its network namespace" : "");
-		}
-	}
+	for (size_t i = 0; i < list->count;)
+		i = reset_one(state, i, &failure, err);
 	brunt_reset_list_done(list);
 	return failure;
 }

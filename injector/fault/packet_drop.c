@@ -1,89 +1,142 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * packet.drop: packets are lost, as on a bad network.
- *
- * Cgroups (units, services, containers) get cgroup_skb links. Processes get
- * the same on their cgroup, narrowed to tagged sockets: those they have, those
- * that their listeners accept, those they make from now on; not the sockets of
- * processes they fork later. A socket sends through the cgroup it was made in,
- * so sockets made before a process was moved into its cgroup are not seen.
- * Interfaces get tcx links, and before Linux 6.6 a cgroup_skb link on the root
- * cgroup, which sees what this host sends and receives, not what it forwards,
- * and cannot tell equal interface numbers of two network namespaces apart.
+ * packet.drop: packets are lost, as on a bad network. Which ones, and how one
+ * loss has to do with the next, is said here; injector/fault/drop.c does it.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <linux/capability.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <netinet/in.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
-
-#include "../../bpf/packet_drop.h"
-#include "bpf/packet_drop.skel.h"
 #include "brunt/error.h"
 #include "brunt/fault.h"
 #include "brunt/memory.h"
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "fault/bpf.h"
-#include "fault/namespaces.h"
-#include "fault/sockets.h"
+#include "fault/drop.h"
 
-enum direction { EGRESS = 1, INGRESS = 2, BOTH = 3 };
+enum connection { ANY_CONNECTION, NEW, ESTABLISHED };
 
 struct drop_params {
 	struct brunt_ramp probability;
+	struct brunt_gemodel *gemodel;
+	uint64_t nth, first, budget;
 	struct brunt_list to, local, except;
 	int direction;
+	struct brunt_list tcp_flags; /* of int: a bit of the header's flags, perhaps with NOT_SET */
+	int state;		     /* enum connection */
 	bool error;
 };
 
-struct drop_state {
-	const struct drop_params *params;
-	struct packet_drop_bpf *skel;
-	struct brunt_bpf bpf;
-	struct brunt_drop_control *control;
-	double probability;		     /* now */
-	const struct brunt_victims *victims; /* from prepare to detach */
-	enum brunt_target_kind kind;
-	int program[BOTH + 1]; /* by direction, for cgroups */
-	int program_tc[BOTH + 1];
-	int program_tag;
-	bool has_tcx;
-	uint64_t tagged; /* sockets, in this round */
-	char mount[PATH_MAX];
-};
+enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32, ECE = 64, CWR = 128, NOT_SET = 256 };
 
-/* The ledger's record: what was attached, for a person; the kernel undoes it. */
-struct drop_undo {
-	uint32_t kind, items;
-};
-
-static const struct brunt_value directions[] = {
-	{ "both", BOTH, "what the target sends and what it receives" },
-	{ "egress", EGRESS, "what the target sends" },
-	{ "ingress", INGRESS, "what the target receives" },
+static const struct brunt_value flag_values[] = {
+	{ "SYN", SYN, "is set" },
+	{ "ACK", ACK, "is set" },
+	{ "FIN", FIN, "is set" },
+	{ "RST", RST, "is set" },
+	{ "PSH", PSH, "is set" },
+	{ "URG", URG, "is set" },
+	{ "ECE", ECE, "is set" },
+	{ "CWR", CWR, "is set" },
+	{ "!SYN", SYN | NOT_SET, "is not set" },
+	{ "!ACK", ACK | NOT_SET, "is not set" },
+	{ "!FIN", FIN | NOT_SET, "is not set" },
+	{ "!RST", RST | NOT_SET, "is not set" },
+	{ "!PSH", PSH | NOT_SET, "is not set" },
+	{ "!URG", URG | NOT_SET, "is not set" },
+	{ "!ECE", ECE | NOT_SET, "is not set" },
+	{ "!CWR", CWR | NOT_SET, "is not set" },
 	{ 0 },
 };
 
-#define ENDPOINT_HELP "address[/prefix][:port[-port]][/protocol], [v6]:port, or :port"
+static const struct brunt_value states[] = {
+	{ "any", ANY_CONNECTION, "whatever its state" },
+	{ "new", NEW, "TCP packets that open a connection: SYN without ACK" },
+	{ "established", ESTABLISHED, "all other TCP packets, the answer to the opening one included" },
+	{ 0 },
+};
+
+/* Defaults as in tc-netem(8). The kernel's chain is left in the bad state for ever when r is 0. */
+static int validate_gemodel(const void *object, struct brunt_error *err)
+{
+	const struct brunt_gemodel *model = object;
+
+	if (!model->has_r && model->p >= 1)
+		return brunt_fail(err, EINVAL, "with 'p' 100 %% say 'r', the chance that a burst ends");
+	return 0;
+}
+
+static const struct brunt_param gemodel_params[] = {
+	{ .key = "p",
+	  .type = BRUNT_T_RATIO,
+	  .offset = BRUNT_FIELD(struct brunt_gemodel, p, double),
+	  .required = true,
+	  .min = 1e-9,
+	  .max = 1,
+	  .example = "\"1%\"",
+	  .help = "chance, at each packet, of going from the good state to the bad one" },
+	{ .key = "r",
+	  .type = BRUNT_T_RATIO,
+	  .offset = BRUNT_FIELD(struct brunt_gemodel, r, double),
+	  .set = offsetof(struct brunt_gemodel, has_r),
+	  .min = 1e-9,
+	  .max = 1,
+	  .example = "\"10%\"",
+	  .help = "chance, at each packet, of going back: 1/r is the mean length of the bad state in packets; 1 - p when "
+		  "left out" },
+	{ .key = "1-h",
+	  .type = BRUNT_T_RATIO,
+	  .offset = BRUNT_FIELD(struct brunt_gemodel, lose_bad, double),
+	  .def = "100%",
+	  .max = 1,
+	  .help = "chance that a packet is lost in the bad state" },
+	{ .key = "1-k",
+	  .type = BRUNT_T_RATIO,
+	  .offset = BRUNT_FIELD(struct brunt_gemodel, lose_good, double),
+	  .def = "0%",
+	  .max = 1,
+	  .help = "chance that a packet is lost in the good state" },
+	{ 0 },
+};
+
+static const struct brunt_table gemodel_table = {
+	.name = "gemodel",
+	.help = "loss in bursts by the Gilbert-Elliott model, as `loss gemodel p r 1-h 1-k` of tc-netem(8)",
+	.params = gemodel_params,
+	.size = sizeof(struct brunt_gemodel),
+	.validate = validate_gemodel,
+};
 
 static const struct brunt_param drop_params[] = {
 	BRUNT_RAMP(struct drop_params, probability, BRUNT_T_RATIO, .def = "100%", .max = 1,
 		   .help = "chance that a packet is lost, each network packet of a large send counted by itself"),
+	BRUNT_OBJECT(struct drop_params, gemodel, struct brunt_gemodel, &gemodel_table,
+		     .example = "{ \"p\": \"1%\", \"r\": \"10%\" }",
+		     .help = "instead of `probability`: packets are lost in bursts; each direction has its own"),
+	BRUNT_UINT(struct drop_params, nth, .min = 2, .max = 1e12, .example = "10",
+		   .help = "instead of `probability`: every nth packet that matches is lost"),
+	BRUNT_UINT(struct drop_params, first, .min = 1, .max = 1e12, .example = "3",
+		   .help = "only of the first so many packets that match in the run; later ones pass"),
+	BRUNT_UINT(struct drop_params, budget, .min = 1, .max = 1e12, .example = "1000",
+		   .help = "at most so many packets are lost in the run; what comes after passes"),
 	BRUNT_LIST_OF(struct drop_params, to, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.5:5432/tcp\"]",
-		      .help = "only packets to or from these remote ends: " ENDPOINT_HELP "; later fragments of a "
+		      .help = "only packets to or from these remote ends: " BRUNT_ENDPOINT_HELP
+			      "; later fragments of a "
 			      "packet carry no ports and are judged by address"),
 	BRUNT_LIST_OF(struct drop_params, local, BRUNT_T_ENDPOINT, .example = "[\":8080/tcp\"]",
 		      .help = "only packets whose end at the target is one of these"),
 	BRUNT_LIST_OF(struct drop_params, except, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.2:53\"]",
 		      .help = "never packets with one of these at either end"),
-	BRUNT_ENUM(struct drop_params, direction, .def = "both", .values = directions,
+	BRUNT_ENUM(struct drop_params, direction, .def = "both", .values = brunt_directions,
 		   .help = "which packets are lost"),
+	BRUNT_LIST_OF(
+		struct drop_params, tcp_flags, BRUNT_T_ENUM, .values = flag_values, .count_max = 8,
+		.example = "[\"SYN\", \"!ACK\"]",
+		.help = "only TCP packets with these flags set, and those with `!` not set; others are not looked at"),
+	BRUNT_ENUM(struct drop_params, state, .def = "any", .values = states,
+		   .help = "only packets of connections in this state; TCP alone has one"),
 	BRUNT_BOOL(
 		struct drop_params, error,
 		.help = "the sender is told (EPERM) instead of losing silently; egress only, and not on an interface"),
@@ -97,339 +150,111 @@ static const struct brunt_table drop_table = {
 	.size = sizeof(struct drop_params),
 };
 
-static int drop_probe(struct brunt_error *err)
+/* Of a list of flags: what is looked at, and what of that must be set. */
+static struct brunt_drop_flags flags_of(const struct drop_params *p)
 {
-	int r = brunt_bpf_probe(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, err);
+	struct brunt_drop_flags flags = { .mask = 0 };
 
-	/* where unprivileged BPF is allowed, cgroup_skb alone proves nothing */
-	return r ?: brunt_bpf_probe(BPF_PROG_TYPE_SCHED_CLS, 0, err);
+	BRUNT_FOREACH (const int, flag, p->tcp_flags) {
+		flags.mask |= (__u8)*flag;
+		if (!(*flag & NOT_SET))
+			flags.set |= (__u8)*flag;
+	}
+	if (p->state != ANY_CONNECTION)
+		flags = (struct brunt_drop_flags){ .mask = SYN | ACK, .set = SYN, .inverted = p->state == ESTABLISHED };
+	return flags;
+}
+
+static int check_flags(const struct drop_params *p, struct brunt_error *err)
+{
+	bool tcp = !p->to.count;
+
+	BRUNT_FOREACH (const int, flag, p->tcp_flags)
+		BRUNT_FOREACH (const int, other, p->tcp_flags)
+			if (*other == (*flag | NOT_SET) && *flag != *other)
+				return brunt_fail(err, EINVAL,
+						  "'tcp_flags' wants a flag both set and not set: no packet has that");
+	if (p->tcp_flags.count && p->state != ANY_CONNECTION)
+		return brunt_fail(err, EINVAL, "'state' asks for TCP flags, too: say one of 'tcp_flags' and 'state'");
+	if (!p->tcp_flags.count && p->state == ANY_CONNECTION)
+		return 0;
+	BRUNT_FOREACH (const struct brunt_endpoint, end, p->to)
+		tcp |= !end->protocol || end->protocol == IPPROTO_TCP;
+	if (!tcp)
+		return brunt_fail(err, EINVAL, "'%s' needs TCP, and 'to' has none",
+				  p->tcp_flags.count ? "tcp_flags" : "state");
+	return 0;
+}
+
+/* One decides; first and budget bound it. */
+static int check_order(const struct drop_params *p, struct brunt_error *err)
+{
+	if (p->gemodel && p->nth)
+		return brunt_fail(err, EINVAL, "'gemodel' and 'nth' both decide which packets are lost: say one");
+	if (p->probability.set && (p->gemodel || p->nth))
+		return brunt_fail(err, EINVAL, "'probability' and '%s' both decide which packets are lost: say one",
+				  p->gemodel ? "gemodel" : "nth");
+	if (p->first && (p->gemodel || p->nth))
+		return brunt_fail(err, EINVAL, "'first' takes packets from the beginning on, '%s' picks among them all",
+				  p->gemodel ? "gemodel" : "nth");
+	if (p->first && p->budget >= p->first)
+		return brunt_fail(err, EINVAL, "'budget' is never used up: 'first' lets only %llu packets be lost",
+				  (unsigned long long)p->first);
+	return 0;
 }
 
 static int drop_validate(const void *params, int kind, struct brunt_error *err)
 {
 	const struct drop_params *p = params;
+	int r = check_order(p, err);
 
+	r = r ?: check_flags(p, err);
+	if (r)
+		return r;
 	if (p->error && kind == BRUNT_TARGET_INTERFACE)
 		return brunt_fail(err, EINVAL,
 				  "'error' needs a process or cgroup: at an interface nobody is there to tell");
-	if (p->error && p->direction == INGRESS)
+	if (p->error && p->direction == BRUNT_INGRESS)
 		return brunt_fail(err, EINVAL, "'error' tells the sender; on ingress there is none here");
 	return 0;
 }
 
 static void drop_describe(const struct brunt_fault *fault, const struct brunt_victims *victims, char *buf, size_t size)
 {
-	size_t places = 0;
-
 	(void)fault;
-	if (!victims || !victims->matched) {
-		(void)snprintf(buf, size, "cgroup_skb programs");
-		return;
-	}
-	if (victims->items[0].kind == BRUNT_TARGET_INTERFACE) {
-		(void)snprintf(buf, size, "tcx programs on %zu interface%s (before Linux 6.6: on the root cgroup)",
-			       victims->picked, victims->picked == 1 ? "" : "s");
-		return;
-	}
-	for (size_t i = 0; i < victims->matched; i++)
-		places += victims->items[i].picked && !brunt_bpf_is_covered(victims, i);
-	(void)snprintf(buf, size, "cgroup_skb programs on %zu cgroup%s%s", places, places == 1 ? "" : "s",
-		       victims->items[0].kind == BRUNT_TARGET_PROCESS ? ", for tagged sockets" : "");
+	brunt_drop_describe(victims, buf, size);
 }
 
-/* The chance that a packet of n segments loses one, each lost with probability p: then it is lost whole. */
-static void fill_chances(struct drop_state *state, double p)
+static struct brunt_drop drop_of(const struct drop_params *p)
 {
-	state->probability = p;
-	brunt_bpf_set_chance(&state->bpf, p);
-	for (int n = 0; n < BRUNT_DROP_SEGMENTS; n++)
-		state->control->chance[n] = brunt_bpf_chance(p >= 1 ? 1 : -expm1((n ? n : 1) * log1p(-p)));
-}
+	struct brunt_drop drop = {
+		.deed = "drop packets of",
+		.direction = p->direction,
+		.to = &p->to,
+		.local = &p->local,
+		.except = &p->except,
+		.flags = flags_of(p),
+		.probability = &p->probability,
+		.model = p->gemodel,
+		.nth = p->nth,
+		.first = p->first,
+		.budget = p->budget,
+		.error = p->error,
+	};
 
-static void drop_unload(void *opaque)
-{
-	struct drop_state *state = opaque;
-
-	if (!state)
-		return;
-	brunt_bpf_unload(&state->bpf);
-	packet_drop_bpf__destroy(state->skel);
-	free(state);
-}
-
-static void cleanup_state(struct drop_state **state)
-{
-	drop_unload(*state);
-}
-
-static int load_rules(struct drop_state *state, struct brunt_error *err)
-{
-	int r = brunt_bpf_rules(&state->bpf, BRUNT_RULES_TO, &state->params->to, err);
-
-	r = r ?: brunt_bpf_rules(&state->bpf, BRUNT_RULES_LOCAL, &state->params->local, err);
-	return r ?: brunt_bpf_rules(&state->bpf, BRUNT_RULES_EXCEPT, &state->params->except, err);
+	if (p->tcp_flags.count)
+		drop.group = "with these flags";
+	else if (p->state != ANY_CONNECTION)
+		drop.group = p->state == NEW ? "that opens a TCP connection" : "of a TCP connection that is open";
+	return drop;
 }
 
 static int drop_load(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,
 		     struct brunt_error *err)
 {
-	BRUNT_CLEANUP(cleanup_state) struct drop_state *state = calloc(1, sizeof(*state));
-	const struct drop_params *params = fault->params;
-	char label[48];
-	int r;
+	const struct brunt_drop drop = drop_of(fault->params);
 
-	if (!state)
-		return brunt_fail(err, ENOMEM, "no memory for packet.drop");
-	state->params = params;
-	if (context->cgroup_mount)
-		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
-	state->skel = packet_drop_bpf__open();
-	if (!state->skel)
-		return brunt_fail(err, errno, "cannot open the BPF object of packet.drop: %s", strerror(errno));
-	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_out, params->direction & EGRESS);
-	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_tc_out, params->direction & EGRESS);
-	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_in, params->direction & INGRESS);
-	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_tc_in, params->direction & INGRESS);
-	(void)snprintf(label, sizeof(label), "packet.drop %u", fault->step);
-	r = brunt_bpf_open(&state->bpf, state->skel->obj, context->run, err);
-	r = r ?: brunt_bpf_load(&state->bpf, state->skel->skeleton, context->seed, label, err);
-	if (r)
-		return r;
-	state->control = &state->skel->bss->control;
-	state->control->verdict = params->error ? 0 : 2;
-	fill_chances(state, brunt_ramp_at(&params->probability, 0));
-	state->program[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_out");
-	state->program[INGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_in");
-	state->program_tc[EGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_tc_out");
-	state->program_tc[INGRESS] = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_tc_in");
-	state->program_tag = brunt_bpf_program(&state->bpf, state->skel->obj, "brunt_drop_tag");
-	state->has_tcx = brunt_bpf_has_tcx(state->program_tc[params->direction & EGRESS ? EGRESS : INGRESS]);
-	r = load_rules(state, err);
-	if (r)
-		return r;
-	*ret_state = BRUNT_TAKE_PTR(state);
-	return 0;
-}
-
-/* Only one round at a time is in force, so tags that earlier victims still carry mean nothing. */
-static int drop_prepare(void *opaque, const struct brunt_victims *victims, struct brunt_undo_record *ret_undo,
-			struct brunt_error *err)
-{
-	struct drop_state *state = opaque;
-	struct drop_undo undo = { .items = (uint32_t)victims->picked };
-	size_t interfaces = 0;
-
-	if (!victims->matched || !victims->picked)
-		return brunt_fail(err, ESRCH, "nothing is there to drop packets of");
-	state->kind = victims->items[0].kind;
-	undo.kind = state->kind;
-	if (state->kind == BRUNT_TARGET_PROCESS) {
-		int r = brunt_bpf_check_pids(err);
-
-		if (r)
-			return r;
-	}
-	for (size_t i = 0; i < victims->matched; i++) {
-		const struct brunt_item *item = &victims->items[i];
-		int r = 0;
-
-		if (!item->picked || state->kind != BRUNT_TARGET_INTERFACE)
-			continue;
-		interfaces++;
-		if (!state->has_tcx)
-			r = brunt_interface_is_unique("/proc", item->interface_index, item->name, err);
-		if (r)
-			return r;
-	}
-	if (!state->has_tcx && interfaces > BRUNT_DROP_INTERFACES)
-		return brunt_fail(err, E2BIG, "more than %d interfaces at once need Linux 6.6", BRUNT_DROP_INTERFACES);
-	if (state->kind != BRUNT_TARGET_INTERFACE || !state->has_tcx)
-		if (!state->mount[0])
-			return brunt_fail(err, ENOTSUP, "no cgroup v2 is mounted, and packet.drop needs it here");
-	state->victims = victims;
-	state->control->round++;
-	ret_undo->version = 1;
-	memcpy(ret_undo->data, &undo, sizeof(undo));
-	return 0;
-}
-
-static int attach_directory(struct drop_state *state, int directory, const char *what, struct brunt_error *err)
-{
-	int r = 0;
-
-	if (state->params->direction & EGRESS)
-		r = brunt_bpf_attach_cgroup(&state->bpf, state->program[EGRESS], directory, BPF_CGROUP_INET_EGRESS,
-					    what, err);
-	if (!r && state->params->direction & INGRESS)
-		r = brunt_bpf_attach_cgroup(&state->bpf, state->program[INGRESS], directory, BPF_CGROUP_INET_INGRESS,
-					    what, err);
-	if (!r && state->control->scope == BRUNT_DROP_TAGGED)
-		r = brunt_bpf_attach_cgroup(&state->bpf, state->program_tag, directory, BPF_CGROUP_INET_SOCK_CREATE,
-					    what, err);
-	return r;
-}
-
-static int attach_cgroups(struct drop_state *state, struct brunt_error *err)
-{
-	for (size_t i = 0; i < state->victims->matched; i++) {
-		const struct brunt_item *item = &state->victims->items[i];
-		BRUNT_AUTO_CLOSE int directory = -1;
-		int r;
-
-		if (!item->picked || brunt_bpf_is_covered(state->victims, i))
-			continue;
-		directory = brunt_bpf_open_cgroup(state->mount, item, err);
-		if (directory < 0)
-			return directory;
-		r = attach_directory(state, directory, item->name, err);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-/* New sockets are tagged from the moment the links are there; only then are the existing ones gone through. */
-static int attach_processes(struct drop_state *state, struct brunt_error *err)
-{
-	int tgids = bpf_map__fd(state->skel->maps.brunt_tgids), tags = bpf_map__fd(state->skel->maps.brunt_tags);
-	int r;
-
-	for (size_t i = 0; i < state->victims->matched; i++) {
-		__u32 tgid = (__u32)state->victims->items[i].process.pid;
-
-		if (state->victims->items[i].picked &&
-		    bpf_map_update_elem(tgids, &tgid, &state->control->round, BPF_ANY))
-			return brunt_fail(err, errno, "cannot mark process %u: %s", tgid, strerror(errno));
-	}
-	r = attach_cgroups(state, err);
-	state->tagged = 0;
-	for (size_t i = 0; !r && i < state->victims->matched; i++)
-		if (state->victims->items[i].picked)
-			r = brunt_sockets_tag(&state->victims->items[i].process, tags, state->control->round,
-					      &state->tagged, err);
-	return r;
-}
-
-static int attach_tcx(struct drop_state *state, const struct brunt_item *item, struct brunt_error *err)
-{
-	int r = 0;
-
-	if (state->params->direction & EGRESS)
-		r = brunt_bpf_attach_interface(&state->bpf, state->program_tc[EGRESS], item->interface_index,
-					       BRUNT_BPF_TCX_EGRESS, item->name, err);
-	if (!r && state->params->direction & INGRESS)
-		r = brunt_bpf_attach_interface(&state->bpf, state->program_tc[INGRESS], item->interface_index,
-					       BRUNT_BPF_TCX_INGRESS, item->name, err);
-	return r;
-}
-
-static int attach_interfaces(struct drop_state *state, struct brunt_error *err)
-{
-	struct brunt_item root = { .name = "the root cgroup", .cgroup = "/" };
-	BRUNT_AUTO_CLOSE int directory = -1;
-	size_t count = 0;
-
-	memset(state->control->interfaces, 0, sizeof(state->control->interfaces));
-	for (size_t i = 0; i < state->victims->matched; i++) {
-		const struct brunt_item *item = &state->victims->items[i];
-		int r = 0;
-
-		if (!item->picked)
-			continue;
-		if (state->has_tcx)
-			r = attach_tcx(state, item, err);
-		else
-			state->control->interfaces[count++] = item->interface_index;
-		if (r)
-			return r;
-	}
-	if (state->has_tcx)
-		return 0;
-	directory = brunt_bpf_open_cgroup(state->mount, &root, err);
-	return directory < 0 ? directory : attach_directory(state, directory, root.name, err);
-}
-
-static int drop_attach(void *opaque, struct brunt_error *err)
-{
-	struct drop_state *state = opaque;
-
-	switch (state->kind) {
-	case BRUNT_TARGET_INTERFACE:
-		state->control->scope = BRUNT_DROP_INTERFACE;
-		state->control->network = brunt_bpf_network(state->victims);
-		return attach_interfaces(state, err);
-	case BRUNT_TARGET_PROCESS:
-		state->control->scope = BRUNT_DROP_TAGGED;
-		return attach_processes(state, err);
-	default:
-		state->control->scope = BRUNT_DROP_ALL;
-		return attach_cgroups(state, err);
-	}
-}
-
-static int drop_arm(void *opaque, uint64_t expires, struct brunt_error *err)
-{
-	(void)err;
-	brunt_bpf_arm(&((struct drop_state *)opaque)->bpf, expires);
-	return 0;
-}
-
-static void drop_renew(void *opaque, uint64_t expires)
-{
-	brunt_bpf_renew(&((struct drop_state *)opaque)->bpf, expires);
-}
-
-static int drop_change(void *opaque, uint64_t elapsed_ns, struct brunt_error *err)
-{
-	struct drop_state *state = opaque;
-
-	(void)err;
-	fill_chances(state, brunt_ramp_at(&state->params->probability, elapsed_ns));
-	return 0;
-}
-
-static void drop_disarm(void *opaque)
-{
-	brunt_bpf_disarm(&((struct drop_state *)opaque)->bpf);
-}
-
-static int drop_verify(void *opaque, struct brunt_error *err)
-{
-	return brunt_bpf_verify(&((struct drop_state *)opaque)->bpf, err);
-}
-
-static int drop_poll(void *opaque, struct brunt_hits *ret)
-{
-	struct drop_state *state = opaque;
-	int r = brunt_bpf_poll(&state->bpf, ret);
-
-	if (r)
-		return r;
-	brunt_bpf_near_miss(ret, "packet", &state->params->to, state->probability);
-	if (!ret->hit && !ret->seen && state->kind == BRUNT_TARGET_PROCESS && state->victims && !state->tagged)
-		(void)snprintf(ret->near_miss, sizeof(ret->near_miss),
-			       "no packet came by; the target had no sockets when the fault began");
-	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
-	return 0;
-}
-
-static void drop_detach(void *opaque)
-{
-	struct drop_state *state = opaque;
-	int tgids = bpf_map__fd(state->skel->maps.brunt_tgids);
-
-	brunt_bpf_detach(&state->bpf);
-	for (size_t i = 0; state->victims && state->kind == BRUNT_TARGET_PROCESS && i < state->victims->matched; i++) {
-		__u32 tgid = (__u32)state->victims->items[i].process.pid;
-
-		(void)bpf_map_delete_elem(tgids, &tgid);
-	}
-	state->victims = NULL;
-}
-
-static int drop_recover(const struct brunt_undo_record *undo, struct brunt_error *err)
-{
-	return brunt_bpf_recover(undo->run, err);
+	return brunt_drop_load(fault, context, &drop, ret_state, err);
 }
 
 const struct brunt_injector brunt_fault_packet_drop = {
@@ -444,19 +269,19 @@ const struct brunt_injector brunt_fault_packet_drop = {
 			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH,
 	.hit_noun = "packets dropped",
 	.table = &drop_table,
-	.probe = drop_probe,
+	.probe = brunt_drop_probe,
 	.validate = drop_validate,
 	.describe = drop_describe,
 	.load = drop_load,
-	.prepare = drop_prepare,
-	.attach = drop_attach,
-	.arm = drop_arm,
-	.renew = drop_renew,
-	.change = drop_change,
-	.poll = drop_poll,
-	.disarm = drop_disarm,
-	.verify = drop_verify,
-	.detach = drop_detach,
-	.unload = drop_unload,
-	.recover = drop_recover,
+	.prepare = brunt_drop_prepare,
+	.attach = brunt_drop_attach,
+	.change = brunt_drop_change,
+	.arm = brunt_bpf_op_arm,
+	.renew = brunt_bpf_op_renew,
+	.poll = brunt_drop_poll,
+	.disarm = brunt_bpf_op_disarm,
+	.verify = brunt_bpf_op_verify,
+	.detach = brunt_bpf_op_detach,
+	.unload = brunt_drop_unload,
+	.recover = brunt_bpf_op_recover,
 };

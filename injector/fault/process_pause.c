@@ -225,6 +225,8 @@ static void pause_renew(void *opaque, uint64_t expires)
 {
 	struct pause_state *state = opaque;
 
+	if (!state->expires)
+		return; /* between two pulses there are none */
 	if (state->lapsed || brunt_now() >= state->expires) {
 		state->lapsed = true; /* the pausers' timers have fired */
 		return;

@@ -2,15 +2,12 @@
 #include "fault/qdisc.h"
 
 #include <errno.h>
-#include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <math.h>
 #include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -18,23 +15,13 @@
 #include "brunt/error.h"
 #include "brunt/memory.h"
 #include "fault/impairment.h"
-#include "fault/rtnl.h"
+#include "fault/qdisc_message.h"
+#include "fault/nlask.h"
 
 /* Linux 6.6; older kernels ignore attributes that they do not know. */
 #define NETEM_PRNG_SEED 14
 
-/*
- * Our own at a device's root: by it a change is told from a beginning, and a foreign qdisc from ours. Minor numbers of
- * qdiscs are 0; majors from 8000 on are the kernel's to give (sch_api.c, qdisc_alloc_handle()).
- */
-#define HANDLE	     0x6b720000u
-
-#define MESSAGE_SIZE 4096 /* without tables */
-
-static void free_message(struct nl_msg **message)
-{
-	nlmsg_free(*message);
-}
+#define MESSAGE_SIZE	4096 /* without tables */
 
 /* A chance as netem has it: all of 32 bits are 100 %. */
 static uint32_t chance(double ratio)
@@ -156,13 +143,13 @@ static int put_tbf(struct nl_msg *message, uint64_t rate, uint32_t burst, uint32
 
 /* ---- asking ---- */
 
-static struct nl_msg *new_message(int type, int flags, unsigned device, const char *kind, size_t size)
+struct nl_msg *brunt_qdisc_message(int type, int flags, unsigned device, const char *kind, size_t size)
 {
 	const struct tcmsg header = { .tcm_family = AF_UNSPEC,
 				      .tcm_ifindex = (int)device,
 				      .tcm_parent = TC_H_ROOT,
-				      .tcm_handle = kind ? HANDLE : 0 };
-	BRUNT_CLEANUP(free_message) struct nl_msg *message = nlmsg_alloc_size(size);
+				      .tcm_handle = kind ? BRUNT_QDISC_HANDLE : 0 };
+	BRUNT_CLEANUP(brunt_cleanup_message) struct nl_msg *message = nlmsg_alloc_size(size);
 	struct nlmsghdr *begin = message ? nlmsg_put(message, NL_AUTO_PORT, NL_AUTO_SEQ, type, 0, flags) : NULL;
 
 	if (!begin || nlmsg_append(message, (void *)&header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
@@ -172,7 +159,7 @@ static struct nl_msg *new_message(int type, int flags, unsigned device, const ch
 }
 
 /* What to do about it, from the kernel's words. */
-static int explain(const char *kind, unsigned device, const struct brunt_rtnl_answer *answer, struct brunt_error *err)
+static int explain(const char *kind, unsigned device, const struct brunt_nl_answer *answer, struct brunt_error *err)
 {
 	const char *words = answer->words[0] ? answer->words : strerror(-answer->code);
 	char name[IF_NAMESIZE] = "?";
@@ -208,18 +195,18 @@ struct setting {
 	uint32_t burst, queue;
 };
 
-static int ask(const struct setting *setting, unsigned device, bool begin, struct brunt_rtnl_answer *ret,
+static int ask(const struct setting *setting, unsigned device, bool begin, struct brunt_nl_answer *ret,
 	       struct brunt_error *err)
 {
-	BRUNT_CLEANUP(free_message)
-	struct nl_msg *message =
-		new_message(RTM_NEWQDISC, begin ? NLM_F_CREATE | NLM_F_EXCL : 0, device, setting->kind, setting->size);
+	BRUNT_CLEANUP(brunt_cleanup_message)
+	struct nl_msg *message = brunt_qdisc_message(RTM_NEWQDISC, begin ? NLM_F_CREATE | NLM_F_EXCL : 0, device,
+						     setting->kind, setting->size);
 
 	if (!message)
 		return brunt_fail(err, ENOMEM, "no memory for a netlink message");
 	if (setting->put(message, setting, begin) < 0)
 		return brunt_fail(err, E2BIG, "the settings of %s do not fit into one netlink message", setting->kind);
-	return brunt_rtnl_ask(message, NULL, NULL, ret, err);
+	return brunt_nl_ask(message, NULL, NULL, ret, err);
 }
 
 /*
@@ -228,7 +215,7 @@ static int ask(const struct setting *setting, unsigned device, bool begin, struc
  */
 static int set(const struct setting *setting, unsigned device, struct brunt_error *err)
 {
-	struct brunt_rtnl_answer answer;
+	struct brunt_nl_answer answer;
 	int r = ask(setting, device, false, &answer, err);
 
 	if (!r && answer.code == -ENOENT)
@@ -272,155 +259,4 @@ int brunt_tbf_set(unsigned device, uint64_t rate, uint32_t burst, uint32_t queue
 	setting.burst = burst ?: (uint32_t)usual_burst;
 	setting.queue = queue ?: (uint32_t)usual_queue;
 	return set(&setting, device, err);
-}
-
-/* ---- reading ---- */
-
-/* linux/pkt_sched.h, Linux 7.2 */
-struct netem_xstats {
-	uint64_t delayed, dropped, corrupted, duplicated, reordered, ecn_marked;
-};
-
-struct reading {
-	const char *kind;
-	struct brunt_qdisc_stats *stats;
-	bool found;
-};
-
-static void copy(void *to, size_t size, const struct nlattr *from)
-{
-	if (from && (size_t)nla_len(from) >= size)
-		memcpy(to, nla_data(from), size);
-}
-
-static void take_stats(struct nlattr *nest, struct brunt_qdisc_stats *ret)
-{
-	struct nlattr *attributes[TCA_STATS_MAX + 1] = { 0 };
-	struct gnet_stats_basic basic = { 0 };
-	struct gnet_stats_queue queue = { 0 };
-	struct netem_xstats own = { 0 };
-
-	if (nla_parse(attributes, TCA_STATS_MAX, nla_data(nest), nla_len(nest), NULL) < 0)
-		return;
-	/* sizeof has padding at its end, which the kernel may not send */
-	copy(&basic, offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets), attributes[TCA_STATS_BASIC]);
-	copy(&queue, sizeof(queue), attributes[TCA_STATS_QUEUE]);
-	ret->bytes = basic.bytes;
-	ret->packets = basic.packets;
-	copy(&ret->packets, sizeof(ret->packets), attributes[TCA_STATS_PKT64]);
-	ret->drops = queue.drops;
-	ret->overlimits = queue.overlimits;
-	ret->backlog = queue.qlen;
-	ret->backlog_bytes = queue.backlog;
-	if (!attributes[TCA_STATS_APP] || (size_t)nla_len(attributes[TCA_STATS_APP]) < sizeof(own))
-		return;
-	copy(&own, sizeof(own), attributes[TCA_STATS_APP]);
-	ret->told = true;
-	ret->lost = own.dropped;
-	ret->marked = own.ecn_marked;
-	ret->delayed = own.delayed;
-	ret->corrupted = own.corrupted;
-	ret->duplicated = own.duplicated;
-	ret->reordered = own.reordered;
-}
-
-static void take_qdisc(const struct nlmsghdr *header, void *user)
-{
-	struct nlattr *attributes[TCA_MAX + 1] = { 0 };
-	struct reading *reading = user;
-
-	if (header->nlmsg_type != RTM_NEWQDISC ||
-	    nlmsg_parse((struct nlmsghdr *)header, sizeof(struct tcmsg), attributes, TCA_MAX, NULL) < 0 ||
-	    !attributes[TCA_KIND] || nla_strcmp(attributes[TCA_KIND], reading->kind))
-		return;
-	reading->found = true;
-	if (attributes[TCA_STATS2])
-		take_stats(attributes[TCA_STATS2], reading->stats);
-}
-
-static int read_stats(unsigned device, const char *kind, struct brunt_qdisc_stats *ret)
-{
-	/* Before Linux 6.18 the answer is a notification, which comes to us only with ECHO (rtnetlink(7), netlink(7)). */
-	BRUNT_CLEANUP(free_message)
-	struct nl_msg *message = new_message(RTM_GETQDISC, NLM_F_ECHO, device, NULL, MESSAGE_SIZE);
-	struct brunt_qdisc_stats stats = { 0 };
-	struct reading reading = { .kind = kind, .stats = &stats };
-	struct brunt_rtnl_answer answer;
-	struct brunt_error err;
-	int r;
-
-	if (!message)
-		return -ENOMEM;
-	r = brunt_rtnl_ask(message, take_qdisc, &reading, &answer, &err);
-	r = r ?: answer.code;
-	if (r)
-		return r;
-	if (!reading.found)
-		return -ENOENT;
-	*ret = stats;
-	return 0;
-}
-
-int brunt_netem_read(unsigned device, struct brunt_qdisc_stats *ret)
-{
-	return read_stats(device, "netem", ret);
-}
-
-int brunt_tbf_read(unsigned device, struct brunt_qdisc_stats *ret)
-{
-	return read_stats(device, "tbf", ret);
-}
-
-uint64_t brunt_netem_unwanted(const struct brunt_qdisc_stats *stats, const struct brunt_impairment *impairment)
-{
-	double loss = brunt_impairment_loss(impairment), seen, expected, burst = 1, most;
-
-	if (stats->told)
-		return stats->drops > stats->lost ? stats->drops - stats->lost : 0;
-	if (loss <= 0)
-		return stats->drops;
-	/* Losses in bursts of a mean length vary as if there were fewer of them, each as large. */
-	if (impairment->loss_model == BRUNT_LOSS_GEMODEL)
-		burst = impairment->r > 0 ? 2 / impairment->r : INFINITY;
-	else if (impairment->loss_model == BRUNT_LOSS_STATE)
-		burst = impairment->p31 > 0 ? 2 / impairment->p31 : INFINITY;
-	else if (impairment->loss_correlation > 0)
-		return 0; /* netem's correlation changes the share itself */
-	seen = (double)(stats->packets + stats->drops + stats->backlog);
-	expected = seen * loss;
-	most = expected + 5 * sqrt(expected * (1 - loss) * burst + 1);
-	return isfinite(most) && (double)stats->drops > most ? stats->drops - (uint64_t)expected : 0;
-}
-
-/* ---- probe ---- */
-
-struct probe {
-	struct brunt_error *err;
-	int result;
-};
-
-/* In a thread of its own, which alone leaves the network namespace: no other has to come back. */
-static void *try_netem(void *opaque)
-{
-	const struct brunt_impairment nothing = { .limit = 1000 };
-	struct probe *probe = opaque;
-
-	if (unshare(CLONE_NEWNET) < 0)
-		probe->result = brunt_fail(probe->err, errno, "cannot make a network namespace to try netem in: %s",
-					   errno == EPERM ? "that needs CAP_SYS_ADMIN" : strerror(errno));
-	else
-		probe->result = brunt_netem_set(1, &nothing, probe->err); /* lo, which every namespace has */
-	return NULL;
-}
-
-int brunt_netem_probe(struct brunt_error *err)
-{
-	struct probe probe = { .err = err };
-	pthread_t thread;
-	int r = pthread_create(&thread, NULL, try_netem, &probe);
-
-	if (r)
-		return brunt_fail(err, r, "cannot start a thread to try netem in: %s", strerror(r));
-	(void)pthread_join(thread, NULL);
-	return probe.result;
 }

@@ -380,7 +380,7 @@ static _Noreturn void loop(struct responder_self *self)
 		timeout = (struct timespec){ .tv_sec = (time_t)(wait / BRUNT_S), .tv_nsec = (long)(wait % BRUNT_S) };
 		if (ppoll(self->events, count, &timeout, NULL) <= 0)
 			continue;
-		self->now = brunt_now();
+		follow_orders(self); /* they may have come while it waited */
 		serve_events(self);
 	}
 }

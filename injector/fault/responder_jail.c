@@ -21,7 +21,8 @@
 #define OWN_ARCH AUDIT_ARCH_AARCH64
 #endif
 
-#define FILES_MAX 512
+/* a socket for each client that waits, and for both ends of each connection; see responder_self.h */
+#define FILES_MAX 1200
 
 #ifdef OWN_ARCH
 static const unsigned allowed[] = {
@@ -76,8 +77,7 @@ int responder_jail(struct brunt_error *err)
 			return brunt_fail(err, errno, "cannot read the responder's limits: %s", strerror(errno));
 		if (limit.rlim_max > limits[i].most)
 			limit.rlim_max = limits[i].most;
-		if (limit.rlim_cur > limit.rlim_max)
-			limit.rlim_cur = limit.rlim_max;
+		limit.rlim_cur = limit.rlim_max;
 		if (setrlimit(limits[i].which, &limit))
 			return brunt_fail(err, errno, "cannot limit the responder: %s", strerror(errno));
 	}

@@ -15,9 +15,9 @@
 #include "brunt/role.h"
 #include "fault/responder.h"
 
-#define FLIGHTS_MAX 256 /* clients whose UDP questions were passed on */
-#define STREAMS_MAX 32	/* TCP connections */
-#define HELD_MAX    256 /* questions that are held back */
+#define FLIGHTS_MAX 1024 /* clients whose UDP questions were passed on */
+#define STREAMS_MAX 32	 /* TCP connections */
+#define HELD_MAX    256	 /* questions that are held back */
 #define FATES_MAX   256
 #define HELD_SIZE   4096 /* a larger question is never held */
 #define UDP_SIZE    65535

@@ -48,7 +48,26 @@ static void land(struct flight *flight)
 	flight->fd = -1;
 }
 
-/* The client's own, or a new one; the one that was idle longest makes way. NULL: no socket can be had. */
+/* Does a rather than b make way? Those that wait for an answer come last, the longest idle first. */
+static bool is_freer(const struct flight *a, const struct flight *b)
+{
+	bool waits_a = a->answered < a->asked, waits_b = b->answered < b->asked;
+
+	if (a->fd < 0 || b->fd < 0)
+		return a->fd < 0;
+	return waits_a == waits_b ? a->used < b->used : waits_b;
+}
+
+static void open_flight(struct flight *flight, const union address *to, socklen_t size)
+{
+	if (flight->fd >= 0)
+		land(flight);
+	flight->fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (flight->fd >= 0 && connect(flight->fd, &to->any, size))
+		land(flight);
+}
+
+/* The client's own, or a new one. NULL: no socket can be had. */
 static struct flight *find(struct responder_self *self, unsigned server, const union address *client)
 {
 	struct flight *slot = &self->flights[0];
@@ -62,14 +81,10 @@ static struct flight *find(struct responder_self *self, unsigned server, const u
 			land(flight);
 		if (flight->fd >= 0 && flight->server == server && is_same(&flight->client, client))
 			return flight;
-		if (slot->fd >= 0 && (flight->fd < 0 || flight->used < slot->used))
+		if (slot->fd >= 0 && is_freer(flight, slot))
 			slot = flight;
 	}
-	if (slot->fd >= 0)
-		land(slot);
-	slot->fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (slot->fd >= 0 && connect(slot->fd, &to.any, size))
-		land(slot);
+	open_flight(slot, &to, size);
 	if (slot->fd < 0)
 		return NULL;
 	slot->server = server;

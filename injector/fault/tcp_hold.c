@@ -7,6 +7,7 @@
  * The target says from where: in the network namespace of its processes, or
  * bound to an interface of this host.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
@@ -46,7 +47,7 @@ struct hold_params {
 	bool has_source;
 	uint64_t connections;
 	double rate;
-	const char *send, *trickle;
+	const char *send, *send_hex, *trickle;
 	uint64_t trickle_every;
 	bool reopen;
 	int close;
@@ -59,7 +60,9 @@ struct hold_state {
 	struct brunt_child child;
 	uint64_t expires;		  /* 0: not armed */
 	bool lapsed, cut;		  /* cut: it was gone before it was told to go */
+	bool released;			  /* let go, and not detached: between two pulses */
 	struct brunt_hoard_counters base; /* of earlier rounds */
+	char bytes[BRUNT_HOARD_SEND_MAX]; /* of send_hex */
 	char mount[PATH_MAX];
 };
 
@@ -81,6 +84,9 @@ static const struct brunt_param hold_params[] = {
 	BRUNT_STRING(struct hold_params, send, .min = 1, .max = BRUNT_HOARD_SEND_MAX,
 		     .example = "\"GET / HTTP/1.1\\r\\nHost: x\\r\\n\"",
 		     .help = "text that each sends once when it is open, such as the beginning of a request"),
+	BRUNT_STRING(struct hold_params, send_hex, .min = 2, .max = 2 * BRUNT_HOARD_SEND_MAX,
+		     .example = "\"00 00 00 08 04 d2 16 2f\"",
+		     .help = "the same as hexadecimal digits, for what is no text"),
 	BRUNT_STRING(struct hold_params, trickle, .min = 1, .max = BRUNT_HOARD_SEND_MAX, .example = "\"X-A: b\\r\\n\"",
 		     .help = "text that each sends again and again, so that a server waits on"),
 	BRUNT_DURATION(struct hold_params, trickle_every, .def = "5s", .min = 1e6, .max = 86400e9,
@@ -108,6 +114,31 @@ static bool is_one_address(const struct brunt_endpoint *endpoint)
 	       memcmp(endpoint->address, any, sizeof(any)) != 0;
 }
 
+/* Pairs of digits, between which there may be spaces; how many bytes, or -EINVAL. ret may be NULL. */
+static ssize_t read_hex(const char *text, char *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	ssize_t count = 0;
+
+	while (*text) {
+		const char *high, *low;
+
+		if (*text == ' ') {
+			text++;
+			continue;
+		}
+		high = strchr(digits, tolower((unsigned char)text[0]));
+		low = text[1] ? strchr(digits, tolower((unsigned char)text[1])) : NULL;
+		if (!high || !low || count == BRUNT_HOARD_SEND_MAX)
+			return -EINVAL;
+		if (ret)
+			ret[count] = (char)((high - digits) << 4 | (low - digits));
+		count++;
+		text += 2;
+	}
+	return count ?: -EINVAL;
+}
+
 static int hold_validate(const void *params, int kind, struct brunt_error *err)
 {
 	const struct hold_params *p = params;
@@ -117,6 +148,10 @@ static int hold_validate(const void *params, int kind, struct brunt_error *err)
 		return brunt_fail(err, EINVAL, "'to' must be one address and one port, such as \"10.0.0.5:5432\"");
 	if (p->to.protocol && p->to.protocol != IPPROTO_TCP)
 		return brunt_fail(err, EINVAL, "'to' must be TCP: only that has connections");
+	if (p->send && p->send_hex)
+		return brunt_fail(err, EINVAL, "'send' and 'send_hex' cannot both be sent");
+	if (p->send_hex && read_hex(p->send_hex, NULL) < 0)
+		return brunt_fail(err, EINVAL, "'send_hex' must be pairs of hexadecimal digits, such as \"0d 0a\"");
 	if (!p->has_source)
 		return 0;
 	if (!is_one_address(&p->source) || p->source.port_max || p->source.protocol)
@@ -189,6 +224,21 @@ static void cleanup_state(struct hold_state **state)
 	hold_unload(*state);
 }
 
+static void fill_texts(struct hold_state *state)
+{
+	const struct hold_params *params = state->params;
+	struct brunt_hoard *what = &state->what;
+
+	if (params->send_hex) {
+		what->send.bytes = state->bytes;
+		what->send.size = (size_t)read_hex(params->send_hex, state->bytes);
+	} else if (params->send) {
+		what->send = (struct brunt_hoard_text){ params->send, strlen(params->send) };
+	}
+	if (params->trickle)
+		what->trickle = (struct brunt_hoard_text){ params->trickle, strlen(params->trickle) };
+}
+
 static int hold_load(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,
 		     struct brunt_error *err)
 {
@@ -205,12 +255,11 @@ static int hold_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		.namespace = -1,
 		.connections = params->connections,
 		.rate = params->rate,
-		.send = params->send,
-		.trickle = params->trickle,
 		.trickle_every = params->trickle_every,
 		.reopen = params->reopen,
 		.reset = params->close == BY_RESET,
 	};
+	fill_texts(state);
 	if (context->cgroup_mount)
 		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
 	state->what.to_size = fill_address(&params->to, &state->what.to);
@@ -297,41 +346,6 @@ static int hold_prepare(void *opaque, const struct brunt_victims *victims, struc
 	return 0;
 }
 
-static int hold_attach(void *opaque, struct brunt_error *err)
-{
-	struct hold_state *state = opaque;
-	uint64_t now = brunt_now();
-	int r;
-
-	state->lapsed = state->cut = false;
-	state->expires = 0;
-	memset(state->what.counters, 0, sizeof(*state->what.counters));
-	r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
-	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
-}
-
-static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
-{
-	struct hold_state *state = opaque;
-
-	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
-		return brunt_fail(err, EPIPE, "the hoarder is gone");
-	state->expires = expires;
-	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
-}
-
-static void hold_renew(void *opaque, uint64_t expires)
-{
-	struct hold_state *state = opaque;
-
-	if (state->lapsed || brunt_now() >= state->expires) {
-		state->lapsed = true; /* the hoarder's timer has fired */
-		return;
-	}
-	state->expires = expires;
-	(void)brunt_child_tell(&state->child, BRUNT_CHILD_RENEW, expires);
-}
-
 /* Of this round, and of those before. */
 static struct brunt_hoard_counters total(const struct hold_state *state)
 {
@@ -353,6 +367,68 @@ static struct brunt_hoard_counters total(const struct hold_state *state)
 	if (!sum.reason)
 		sum.reason = base->reason;
 	return sum;
+}
+
+/* Its hoarder ends; what it counted stays. */
+static void close_round(struct hold_state *state)
+{
+	brunt_child_reap(&state->child, brunt_now() + RELEASE_WAIT_NS);
+	state->base = total(state);
+	state->base.held = state->base.pending = 0;
+	memset(state->what.counters, 0, sizeof(*state->what.counters));
+}
+
+static int start_hoarder(struct hold_state *state, struct brunt_error *err)
+{
+	uint64_t now = brunt_now();
+	int r;
+
+	state->released = false;
+	memset(state->what.counters, 0, sizeof(*state->what.counters));
+	r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
+	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
+}
+
+static int hold_attach(void *opaque, struct brunt_error *err)
+{
+	struct hold_state *state = opaque;
+
+	state->lapsed = state->cut = false;
+	state->expires = 0;
+	return start_hoarder(state, err);
+}
+
+static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
+{
+	struct hold_state *state = opaque;
+
+	/* Between two pulses: the one that let go has ended. */
+	if (state->released) {
+		int r;
+
+		close_round(state);
+		r = start_hoarder(state, err);
+		if (r)
+			return r;
+	}
+	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
+		return brunt_fail(err, EPIPE, "the hoarder is gone");
+	state->expires = expires;
+	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
+}
+
+static void hold_renew(void *opaque, uint64_t expires)
+{
+	struct hold_state *state = opaque;
+
+	if (!state->expires)
+		return; /* between two pulses */
+	if (state->lapsed || brunt_now() >= state->expires) {
+		state->lapsed = true; /* the hoarder's timer has fired */
+		return;
+	}
+	state->expires = expires;
+	(void)brunt_child_tell(&state->child, BRUNT_CHILD_RENEW, expires);
 }
 
 static void __attribute__((format(printf, 3, 4))) add(char *text, size_t size, const char *format, ...)
@@ -414,6 +490,7 @@ static void hold_disarm(void *opaque)
 
 	state->cut |= state->expires && brunt_child_is_lost(&state->child);
 	state->expires = 0;
+	state->released = true;
 	(void)brunt_child_tell(&state->child, BRUNT_CHILD_RELEASE, 0);
 }
 
@@ -435,10 +512,7 @@ static void hold_detach(void *opaque)
 	struct hold_state *state = opaque;
 
 	hold_disarm(state);
-	brunt_child_reap(&state->child, brunt_now() + RELEASE_WAIT_NS);
-	state->base = total(state);
-	state->base.held = state->base.pending = 0;
-	memset(state->what.counters, 0, sizeof(*state->what.counters));
+	close_round(state);
 	if (state->what.namespace >= 0)
 		close(state->what.namespace);
 	state->what.namespace = -1;

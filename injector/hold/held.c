@@ -276,9 +276,11 @@ static int begin(struct brunt_held *held, struct held_slot *slot, uint64_t expir
 		r = held_record_child(held, slot);
 	if (!r)
 		r = held_put_ramps(slot, brunt_now(), err);
-	/* Moved between two pulses: it stays off until the next. */
 	if (!r && !slot->off)
 		r = slot->injector->arm(slot->state, expires, err);
+	/* Moved between two pulses: off until the next, and as an off phase leaves it, not as attach does. */
+	if (slot->off && slot->injector->disarm)
+		slot->injector->disarm(slot->state);
 	slot->at = brunt_now();
 	if (!r)
 		r = held_record_child(held, slot);
@@ -364,7 +366,7 @@ void brunt_held_renew(struct brunt_held *held, uint64_t expires)
 	for (size_t i = 0; i < held->stack_count; i++) {
 		struct held_slot *slot = &held->slots[held->stack[i]];
 
-		if (slot->armed && slot->injector->renew)
+		if ((slot->armed || slot->off) && slot->injector->renew)
 			slot->injector->renew(slot->state, expires);
 	}
 }

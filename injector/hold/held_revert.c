@@ -78,15 +78,18 @@ int held_let_go(struct held_slot *slot)
 	return slot->code ? -EBUSY : 0;
 }
 
-void brunt_held_hurry(struct brunt_held *held)
-{
-	held->hurried = held->plan->on_abort == BRUNT_ON_ABORT_NOW;
-}
-
 static void hurry(const struct brunt_held *held, const struct held_slot *slot)
 {
 	if (held->hurried && slot->injector->hurry)
 		slot->injector->hurry(slot->state);
+}
+
+void brunt_held_hurry(struct brunt_held *held)
+{
+	held->hurried = held->plan->on_abort == BRUNT_ON_ABORT_NOW;
+	for (uint32_t i = 0; i < held->plan->step_count; i++)
+		if (held->slots[i].leaving)
+			hurry(held, &held->slots[i]);
 }
 
 /* Counters first: detach may take the object away that has them. */

@@ -87,9 +87,17 @@ static int pulse_on(struct brunt_held *held, struct held_slot *slot, uint64_t no
 	return 0;
 }
 
+/* A pulse that is due when the hold ends would be nothing but a blip. */
+static bool wants_on(const struct held_slot *slot, uint64_t now)
+{
+	if (slot->off && slot->step->has_hold && elapsed(slot, now) >= slot->step->hold)
+		return false;
+	return brunt_pulse_is_on(slot->step->pulse, elapsed(slot, now));
+}
+
 static int turn(struct brunt_held *held, struct held_slot *slot, uint64_t now, struct brunt_error *err)
 {
-	bool on = brunt_pulse_is_on(slot->step->pulse, elapsed(slot, now));
+	bool on = wants_on(slot, now);
 
 	if (slot->armed && !on)
 		return pulse_off(held, slot, err);

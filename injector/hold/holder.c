@@ -215,10 +215,13 @@ static void turn(struct holder *holder)
 		at = brunt_held_turn(holder->held, now);
 	if (brunt_held_count(holder->held) != count)
 		holder_set_timers(holder);
-	/* A pulse may have new ones. */
-	for (uint32_t i = 0; at && i < holder->setup->plan->step_count; i++)
-		if (holder->held->slots[i].child)
-			holder->setup->shared->pid[BRUNT_ROLE_PAUSER] = holder->held->slots[i].child;
+	/* A pulse may have a new one. */
+	for (uint32_t i = 0; at && i < holder->setup->plan->step_count; i++) {
+		const struct held_slot *slot = &holder->held->slots[i];
+
+		if (slot->child && slot->armed)
+			holder->setup->shared->pid[slot->injector->child_role] = slot->child;
+	}
 	if (at != holder->turn_at)
 		set_timer(holder->turner, at);
 	holder->turn_at = at;

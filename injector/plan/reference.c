@@ -158,6 +158,8 @@ static const char intro[] =
 	"  (also `1m30s`). Share: `%`. Size: `B`, `kB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB`, `TiB`. Rate, as in\n"
 	"  tc(8): `bit`, `kbit`, `mbit`, `gbit`, `tbit` are bits per second, `bps`, `kbps`, `mbps`, `gbps`, `tbps` **bytes** per\n"
 	"  second; `kibit`, `kibps` and so on are powers of 1024.\n"
+	"- Where a value may also be a ramp, an object moves it in a straight line while the fault is held:\n"
+	"  `{ \"from\": \"0%\", \"to\": \"50%\", \"in\": \"60s\" }`.\n"
 	"- `${name}` in a string is replaced by a variable; `$$` is a literal `$`. `--var` and `--var-file` come before `env`,\n"
 	"  then `file`, then `default`. A value that is nothing but a variable may stand where a number or `true` is wanted.\n"
 	"- Relative paths are relative to the folder of the file that they stand in.\n"

@@ -16,7 +16,7 @@ each_kind() {
 	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
 	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
 	trap 'exit 143' HUP INT TERM
-	for KIND in ${KINDS:-packet.drop connect.fail process.pause tcp.hold}; do
+	for KIND in ${KINDS:-packet.drop connect.fail dns.fail process.pause tcp.hold}; do
 		export KIND
 		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
 	done
@@ -34,6 +34,7 @@ fault_json() {
 	case $1 in
 	connect.fail) echo '"fault": "connect.fail", "errno": "ECONNREFUSED"' ;;
 	tcp.hold) echo "\"fault\": \"tcp.hold\", \"to\": \"127.0.0.1:$PORT\", \"connections\": 20" ;;
+	dns.fail) echo '"fault": "dns.fail", "servers": ["127.0.0.1"]' ;;
 	*) echo "\"fault\": \"$1\"" ;;
 	esac
 }
@@ -45,7 +46,7 @@ victim_start() {
 	install -m 644 "$TESTS/crash/victim.py" "$WORK/victim.py"
 	python3 "$TESTS/crash/victim.py" $serve $PORT &
 	server=$!
-	python3 "$TESTS/crash/victim.py" ask $PORT "$WORK/log" "$WORK/victim.pid" &
+	python3 "$TESTS/crash/victim.py" ask $PORT "$WORK/log" "$WORK/victim.pid" "${KIND:-}" &
 	victim=$!
 	within 5 grep -q ^ok "$WORK/log" || skip_all "the victim does not start"
 }

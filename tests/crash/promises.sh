@@ -152,6 +152,15 @@ roles="controller holder recoverer launcher journal screen"
 # shellcheck disable=SC2086
 try "SIGSTOP of every role" STOP 5 nothing $roles
 try "every role frozen" FREEZE 5 nothing $roles
+if [ $kind = dns.fail ]; then
+	try "SIGSTOP of every role and the responder" STOP 5 nothing $roles responder
+	try "every role and the responder frozen" FREEZE 5 nothing $roles responder
+	try "kill -9 of the responder" KILL 5 nothing responder
+	try "kill -9 of holder and responder" KILL 5 nothing holder responder
+	try "SIGSTOP of the responder" STOP 5 nothing responder
+	try "SIGSTOP of holder and responder" STOP 5 nothing holder responder
+	try "SIGSTOP of controller, holder and responder" STOP 5 nothing controller holder responder
+fi
 if [ $kind = process.pause ]; then
 	try "SIGSTOP of every role and the pauser" STOP 5 nothing $roles pauser
 	try "every role and the pauser frozen" FREEZE 5 nothing $roles pauser

@@ -18,9 +18,10 @@ cat >"$WORK/roles.json" <<END
   "method": [
     { "name": "lossy", "fault": "packet.drop", "on": "victim", "probability": "10%", "background": true },
     { "name": "deaf", "fault": "connect.fail", "errno": "ECONNREFUSED", "on": "victim", "background": true },
+    { "name": "nameless", "fault": "dns.fail", "on": "victim", "background": true },
     { "name": "still", "fault": "process.pause", "on": "victim", "background": true },
     { "name": "look", "observe": "$((3 * SLOW))s" },
-    { "revert": "still" }, { "revert": "deaf" }, { "revert": "lossy" },
+    { "revert": "still" }, { "revert": "nameless" }, { "revert": "deaf" }, { "revert": "lossy" },
     { "name": "after", "observe": "$((3 * SLOW))s" } ],
   "blast_radius": { "victims": 1 } }
 END
@@ -49,11 +50,12 @@ paused() {
 }
 if within 15 paused; then
 	roles roles
-	compare "three faults held" controller holder pauser recoverer launcher journal screen
+	compare "four faults held" controller holder pauser responder recoverer launcher journal screen
 	within 10 eval '! paused'
 	within 5 eval 'roles roles; [ -z "${pid_of[pauser]:-}" ]'
 	compare "all reverted" controller holder recoverer launcher journal screen
 	is "${pid_of[pauser]:-none}" none 'all reverted: the pauser is gone'
+	is "${pid_of[responder]:-none}" none 'all reverted: the responder is gone'
 else
 	not_ok 'the victim is paused' "$(cat "$WORK/out")"
 fi

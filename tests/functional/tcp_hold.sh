@@ -76,24 +76,26 @@ echo $pool >pool.pid
 process="{ \"process\": { \"pid_file\": \"$WORK/pool.pid\" } }"
 
 # ---- held, and gone ----
-plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "2s", "hits": { "min": 13 }'
-begin full
+plan long "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "60s"'
+begin long
 within 5 held 8211 13
 check 'thirteen connections are open' held 8211 13
 if asks 8211 2>/dev/null; then not_ok 'nobody else is answered'; else ok 'nobody else is answered'; fi
 pid=$(hoarder)
-is "$(ps -o user= -p "$pid")" nobody 'the hoarder is nobody'
+is "$(ps -o user= -p "${pid:-0}")" nobody 'the hoarder is nobody'
 like "$(grep CapEff "/proc/$pid/status")" '0000000000000000$' 'without capabilities'
+kill -TERM $brunt
 wait $brunt
-is $? 0 'the run passes'
-like "$(cat out)" '13 connections held$' 'all are counted'
+within 2 held 8211 0
+check 'then no connection is open' held 8211 0
+plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "1s", "hits": { "min": 13 }'
+run brunt run --plain full.json
+is "$status" 0 'the run passes'
+like "$out" '13 connections held$' 'all are counted'
 check 'the server answers again at once' asks 8211
 is "$(hoarder)" '' 'no hoarder is left'
-within 2 held 8211 0
-check 'and no connection' held 8211 0
 
 # ---- however it ends ----
-plan long "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "60s"'
 for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder' 'STOP brunt' 'TERM brunt'; do
 	begin long
 	within 5 held 8211 13
@@ -107,7 +109,7 @@ for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder
 	if within 5 asks 8211; then
 		took=$(($(now_ms) - since))
 		# The lease is 500 ms; the rest is for a busy machine.
-		[ $took -lt 2000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
+		[ $took -lt 5000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
 	else
 		not_ok "$how: the server answers again" "$(ss -tn)"
 	fi
@@ -144,10 +146,11 @@ is "$(lines eof server.log) $(lines ECONNRESET server.log)" '0 3' 'or by a reset
 
 # ---- from where ----
 : >server.log
-plan source "$process" '"to": "127.0.0.1:8212", "connections": 4, "source": "127.0.0.9", "hold": "500ms"'
+plan source "$process" '"to": "127.0.0.1:8212", "connections": 4, "source": "127.0.0.9", "hold": "60s"'
 begin source
 within 3 eval '[ "$(ss -Htn state established src 127.0.0.9 | wc -l)" = 4 ]'
 is "$(ss -Htn state established src 127.0.0.9 | wc -l)" 4 'from the address that was asked for'
+kill -TERM $brunt
 wait $brunt
 plan lo '{ "interface": "lo" }' '"to": "127.0.0.1:8212", "connections": 4, "hold": "300ms", "hits": { "min": 4 }'
 run brunt run --plain lo.json
@@ -175,6 +178,33 @@ like "$out" 'the server closed [0-9]+ of' 'and it says so'
 plan once "$process" '"to": "127.0.0.1:8214", "connections": 5, "rate": 50, "hold": "1s", "hits": { "min": 5 }, "reopen": false'
 run brunt run --plain once.json
 like "$out" 'the server closed 5 of' 'without reopen each is tried once'
+
+# ---- PostgreSQL, whose places a client has from its first packet on ----
+if command -v initdb >/dev/null && command -v postgres >/dev/null && command -v psql >/dev/null; then
+	install -d -o 65534 -g 65534 pg
+	nobody='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs'
+	(cd pg && $nobody initdb --no-sync -D "$WORK/pg/data" -U postgres -A trust) >initdb.log 2>&1
+	# shellcheck disable=SC2086
+	(cd pg && exec $nobody postgres -D "$WORK/pg/data" -p 8215 -c max_connections=20 -c unix_socket_directories=) 2>pg.log &
+	postgres=$!
+	sql() {
+		psql -h 127.0.0.1 -p 8215 -U postgres -tAc 'select 1' 2>&1
+	}
+	within 30 eval '[ "$(sql)" = 1 ]'
+	echo "$postgres" >pg.pid
+	plan postgres "{ \"process\": { \"pid_file\": \"$WORK/pg.pid\" } }" '"to": "127.0.0.1:8215", "connections": 20, "hold": "60s", "send_hex": "00000017 00030000 7573657200 706f73746772657300 00"'
+	begin postgres
+	within 10 eval '[[ "$(sql)" = *"too many clients"* ]]'
+	like "$(sql)" 'sorry, too many clients already' 'PostgreSQL: its connections are exhausted'
+	kill -TERM $brunt
+	wait $brunt
+	within 5 eval '[ "$(sql)" = 1 ]'
+	is "$(sql)" 1 'and it takes some again after'
+	kill -INT "$postgres"
+	wait "$postgres" 2>/dev/null
+else
+	skip 'PostgreSQL' 'it is not installed'
+fi
 
 # ---- an ordinary user ----
 user_brunt=$(user_brunt)
@@ -207,6 +237,8 @@ refuses '"to": "10.0.0.1:80", "connections": 0' 'out of range'
 refuses '"to": "10.0.0.1:80", "connections": 4, "source": "fd00::1"' "'source' is IPv6 and 'to' is IPv4"
 refuses '"to": "10.0.0.1:80", "connections": 4, "source": "10.0.0.2:80"' 'without a port'
 refuses '"to": "10.0.0.1:80", "connections": 4, "rate": 0' 'out of range'
+refuses '"to": "10.0.0.1:80", "connections": 4, "send_hex": "0d 0"' 'pairs of hexadecimal digits'
+refuses '"to": "10.0.0.1:80", "connections": 4, "send": "a", "send_hex": "61"' 'cannot both be sent'
 plan limit "$process" '"to": "127.0.0.1:8212", "connections": 1000, "hold": "1s"'
 run bash -c 'ulimit -n 500; exec "$0" run --plain limit.json' "$BRUNT"
 like "$out$err" 'hard limit of open files is 500' 'more than may be open: refused before anything is touched'

@@ -33,7 +33,7 @@
 #include "brunt/target.h"
 #include "brunt/units.h"
 
-#define LAB_RUN	  "5eed0001"
+#define LAB_RUN	  lab.run
 #define LAB_LEASE (10 * BRUNT_S)
 
 static struct lab {
@@ -41,6 +41,7 @@ static struct lab {
 	char mount[256];
 	char cgroup[64]; /* below mount: "/brunt-test-PID" */
 	char other[64];
+	char run[12]; /* of this process alone: another run of the tests may be under way on this host */
 	struct brunt_arena *arena;
 } lab;
 
@@ -92,6 +93,7 @@ static inline int lab_setup(void **unused)
 	char path[400];
 
 	(void)unused;
+	(void)snprintf(lab.run, sizeof(lab.run), "%08x", 0x5e000000u + (unsigned)getpid());
 	if (geteuid()) {
 		lab.missing = "needs root: loads BPF programs";
 		return 0;
@@ -256,8 +258,11 @@ static inline void lab_unload(struct lab_fault *f)
 /* Programs of this run that the kernel still knows. */
 static inline unsigned lab_programs_left(void)
 {
+	char name[BPF_OBJ_NAME_LEN];
 	unsigned count = 0;
 	__u32 id = 0;
+
+	(void)snprintf(name, sizeof(name), "brunt_%.8s", LAB_RUN);
 
 	while (!bpf_prog_get_next_id(id, &id)) {
 		struct bpf_prog_info info;
@@ -268,7 +273,7 @@ static inline unsigned lab_programs_left(void)
 			continue;
 		memset(&info, 0, sizeof(info));
 		if (!bpf_obj_get_info_by_fd(fd, &info, &size))
-			count += !strcmp(info.name, "brunt_" LAB_RUN);
+			count += !strcmp(info.name, name);
 		close(fd);
 	}
 	return count;

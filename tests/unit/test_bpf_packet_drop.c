@@ -31,7 +31,8 @@ static int setup(void **unused)
 		return 0;
 	skel = packet_drop_bpf__open();
 	assert_non_null(skel);
-	if (brunt_bpf_open(&bpf, skel->obj, LAB_RUN, &err) || brunt_bpf_load(&bpf, skel->skeleton, 42, "test", &err))
+	if (brunt_bpf_open(&bpf, skel->obj, &(struct brunt_fault_context){ .run = LAB_RUN }, &err) ||
+	    brunt_bpf_load(&bpf, skel->skeleton, 42, "test", &err))
 		fail_msg("%s", err.msg);
 	control = &skel->bss->control;
 	program_out = brunt_bpf_program(&bpf, skel->obj, "brunt_drop_out");
@@ -51,6 +52,15 @@ static int teardown(void **unused)
 	return lab_teardown(unused);
 }
 
+/* The run begins again, with other random numbers. */
+static void restart(uint64_t seed)
+{
+	struct brunt_drop_order order = { .random = { seed * 2 + 1, seed * 4 + 1 } };
+	__u32 zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.brunt_order), &zero, &order, BPF_ANY), 0);
+}
+
 /* Empty rules, all packets lost, silently. */
 static int fresh(void **unused)
 {
@@ -65,6 +75,8 @@ static int fresh(void **unused)
 	}
 	memset(control, 0, sizeof(*control));
 	control->verdict = 2;
+	control->selects = 1;
+	restart(1);
 	for (int i = 0; i < BRUNT_DROP_SEGMENTS; i++)
 		control->chance[i] = UINT64_C(1) << 32;
 	brunt_bpf_arm(&bpf, brunt_now() + LAB_LEASE);
@@ -440,6 +452,369 @@ static void a_super_packet_counts_its_segments_and_has_their_joint_chance(void *
 	assert_true(fabs(got - p * n) <= 3 * sqrt(n * p * (1 - p)));
 }
 
+/* ---- what one packet's fate has to do with the next one's ---- */
+
+static uint64_t chance_of(double p)
+{
+	return (uint64_t)(p * 4294967296.0);
+}
+
+static void set_model(double p, double r, double lose_bad, double lose_good)
+{
+	control->ordered = 1;
+	control->mode = BRUNT_DROP_MODEL;
+	control->model = (struct brunt_drop_model){
+		.worsen = chance_of(p),
+		.recover = chance_of(r),
+		.lose_bad = chance_of(lose_bad),
+		.lose_good = chance_of(lose_good),
+	};
+}
+
+/* The fate of n packets, one by one; on this CPU and another in turn when told so. */
+static void fates(bool *lost, unsigned n, bool wander)
+{
+	struct packet packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	cpu_set_t all, one;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (unsigned i = 0, cpu = 0; i < n; i++) {
+		if (wander && !(i % 8)) { /* moving a task is dear */
+			do
+				cpu = (cpu + 1) % CPU_SETSIZE;
+			while (!CPU_ISSET(cpu, &all));
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+		}
+		lost[i] = run(program_out, &packet, 1, 0) == 2;
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
+struct bursts {
+	unsigned lost, count;
+	unsigned of_length[8]; /* [0] unused; the last: that long or longer */
+};
+
+static struct bursts count_bursts(const bool *lost, unsigned n)
+{
+	struct bursts bursts = { 0 };
+
+	for (unsigned i = 0, length = 0; i < n; i++) {
+		bursts.lost += lost[i];
+		length = lost[i] ? length + 1 : 0;
+		if (!length || (i + 1 < n && lost[i + 1]))
+			continue;
+		bursts.count++;
+		bursts.of_length[length < 7 ? length : 7]++;
+	}
+	return bursts;
+}
+
+/* In the bad state all is lost, so a burst's length is geometric: mean 1/r, variance (1 - r) / r^2. */
+static void check_bursts(const struct bursts *bursts, unsigned n, double p, double r)
+{
+	const double share = p / (p + r), pace = 1 - p - r;
+	const double sigma_share = sqrt(share * (1 - share) / n * (1 + pace) / (1 - pace));
+	const double mean = (double)bursts->lost / bursts->count;
+	double chi_square = 0, left = 1;
+
+	print_message("p %g r %g: lost %.3f %% (%.3f), bursts of %.3f packets (%.3f)\n", p, r, 100.0 * bursts->lost / n,
+		      100 * share, mean, 1 / r);
+	assert_true(fabs((double)bursts->lost / n - share) <= 3 * sigma_share);
+	assert_true(fabs(mean - 1 / r) <= 3 * sqrt((1 - r) / (r * r) / bursts->count));
+	for (int length = 1; length <= 7; length++) {
+		const double wanted = bursts->count * (length < 7 ? left * r : left);
+
+		chi_square += pow(bursts->of_length[length] - wanted, 2) / wanted;
+		left *= 1 - r;
+	}
+	assert_true(chi_square < 22.5); /* six degrees of freedom: one run in a thousand is above, by another seed */
+}
+
+#define MANY 200000
+
+static void bursts_are_as_long_and_as_frequent_as_the_model_says(void **unused)
+{
+	static const struct {
+		double p, r;
+	} models[] = { { 0.01, 0.1 }, { 0.05, 0.5 }, { 0.3, 0.3 } };
+	bool *lost = test_malloc(MANY);
+
+	(void)unused;
+	if (lab.missing)
+		test_free(lost);
+	LAB_NEEDED();
+	for (size_t i = 0; i < BRUNT_COUNT(models); i++) {
+		struct bursts bursts;
+
+		set_model(models[i].p, models[i].r, 1, 0);
+		restart(7 + i);
+		fates(lost, MANY, false);
+		bursts = count_bursts(lost, MANY);
+		check_bursts(&bursts, MANY, models[i].p, models[i].r);
+	}
+	test_free(lost);
+}
+
+static void a_burst_goes_on_whichever_cpu_its_packets_come_by_on(void **unused)
+{
+	bool *lost = test_malloc(MANY);
+	struct bursts bursts;
+
+	(void)unused;
+	if (lab.missing)
+		test_free(lost);
+	LAB_NEEDED();
+	set_model(0.02, 0.05, 1, 0);
+	restart(3);
+	fates(lost, MANY, true);
+	bursts = count_bursts(lost, MANY);
+	check_bursts(&bursts, MANY, 0.02, 0.05);
+	test_free(lost);
+}
+
+static void each_state_of_the_model_loses_its_own_share(void **unused)
+{
+	const double p = 0.05, r = 0.2, bad = 0.7, good = 0.01, of_bad = p / (p + r);
+	const double share = of_bad * bad + (1 - of_bad) * good;
+	/* of the sum: independent draws, and the states' own correlation */
+	const double sigma = sqrt(
+		(share * (1 - share) + 2 * of_bad * (1 - of_bad) * pow(bad - good, 2) * (1 - p - r) / (p + r)) / MANY);
+	struct packet packet;
+	struct brunt_counters before, after;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	set_model(p, r, bad, good);
+	before = sum();
+	run(program_out, &packet, MANY, 0);
+	after = sum();
+	assert_int_equal(after.matched - before.matched, MANY);
+	print_message("lost %.3f %% (%.3f)\n", 100.0 * (double)(after.hit - before.hit) / MANY, 100 * share);
+	assert_true(fabs((double)(after.hit - before.hit) / MANY - share) <= 3 * sigma);
+}
+
+static void each_direction_has_its_own_bursts(void **unused)
+{
+	struct packet packet;
+	bool out = false, in;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	/* it turns bad with the first packet and stays so: what comes in is not touched by that */
+	set_model(1, 0, 1, 0);
+	out |= run(program_out, &packet, 1, 0) == 2;
+	assert_false(out);
+	assert_int_equal(run(program_out, &packet, 1, 0), 2);
+	in = run(program_in, &packet, 1, 0) == 0;
+	assert_false(in);
+	assert_int_equal(run(program_in, &packet, 1, 0), 0);
+}
+
+static void the_same_seed_loses_the_same_packets(void **unused)
+{
+	bool lost[3][2000];
+
+	(void)unused;
+	LAB_NEEDED();
+	set_model(0.1, 0.3, 0.9, 0.05);
+	for (unsigned i = 0; i < 3; i++) {
+		restart(i / 2 + 5);
+		fates(lost[i], 2000, false);
+	}
+	assert_memory_equal(lost[0], lost[1], sizeof(lost[0]));
+	assert_memory_not_equal(lost[0], lost[2], sizeof(lost[0]));
+}
+
+static void every_nth_packet_is_lost_and_no_other(void **unused)
+{
+	bool lost[1000];
+
+	(void)unused;
+	LAB_NEEDED();
+	control->ordered = 1;
+	control->mode = BRUNT_DROP_NTH;
+	control->nth = 7;
+	fates(lost, BRUNT_COUNT(lost), false);
+	for (unsigned i = 0; i < BRUNT_COUNT(lost); i++)
+		assert_int_equal(lost[i], (i + 1) % 7 == 0);
+	/* what is not the fault's is not counted */
+	RULES(BRUNT_RULES_TO, endpoint("10.0.0.5", 32, 81, 0));
+	restart(1);
+	for (unsigned i = 0; i < 70; i++) {
+		struct packet other = tcp4("10.0.0.1", 1, "10.0.0.5", 80), ours = tcp4("10.0.0.1", 1, "10.0.0.5", 81);
+
+		assert_int_equal(run(program_out, &other, 1, 0), 1);
+		assert_int_equal(run(program_out, &ours, 1, 0), (i + 1) % 7 ? 1 : 2);
+	}
+}
+
+static void the_first_packets_are_lost_and_then_no_more(void **unused)
+{
+	bool lost[50];
+
+	(void)unused;
+	LAB_NEEDED();
+	control->ordered = 1;
+	control->first = 3;
+	fates(lost, BRUNT_COUNT(lost), false);
+	for (unsigned i = 0; i < BRUNT_COUNT(lost); i++)
+		assert_int_equal(lost[i], i < 3);
+	/* disarming and arming is no new run */
+	brunt_bpf_disarm(&bpf);
+	brunt_bpf_arm(&bpf, brunt_now() + LAB_LEASE);
+	fates(lost, BRUNT_COUNT(lost), false);
+	for (unsigned i = 0; i < BRUNT_COUNT(lost); i++)
+		assert_false(lost[i]);
+}
+
+static void a_budget_is_never_exceeded(void **unused)
+{
+	struct brunt_counters before, after;
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+	control->ordered = 1;
+	control->budget = 100;
+	control->chance[1] = chance_of(0.5);
+	before = sum();
+	run(program_out, &packet, 10000, 0);
+	after = sum();
+	assert_int_equal(after.hit - before.hit, 100);
+	assert_int_equal(after.matched - before.matched, 10000);
+	/* a large send that does not fit in passes, what fits is lost */
+	restart(1);
+	control->chance[1] = control->chance[60];
+	assert_int_equal(run(program_out, &packet, 1, 60), 2);
+	assert_int_equal(run(program_out, &packet, 1, 60), 1);
+	assert_int_equal(run(program_out, &packet, 1, 40), 2);
+	assert_int_equal(run(program_out, &packet, 1, 0), 1);
+}
+
+/* ---- TCP flags ---- */
+
+enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, CWR = 128 };
+
+static struct packet tcp_with(uint8_t flags)
+{
+	struct packet packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
+
+	packet.bytes[14 + 20 + 13] = flags;
+	return packet;
+}
+
+static void set_flags(uint8_t mask, uint8_t set, bool inverted)
+{
+	control->base.ports = 1;
+	control->flags = (struct brunt_drop_flags){ .mask = mask, .set = set, .inverted = inverted };
+}
+
+static void tcp_flags_are_compared_under_a_mask(void **unused)
+{
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	set_flags(SYN | ACK, SYN, false);
+	for (unsigned flags = 0; flags < 256; flags++)
+		assert_int_equal(is_lost(tcp_with((uint8_t)flags)), (flags & (SYN | ACK)) == SYN);
+	set_flags(CWR, CWR, false);
+	for (unsigned flags = 0; flags < 256; flags++)
+		assert_int_equal(is_lost(tcp_with((uint8_t)flags)), !!(flags & CWR));
+	set_flags(SYN | ACK, SYN, true);
+	for (unsigned flags = 0; flags < 256; flags++)
+		assert_int_equal(is_lost(tcp_with((uint8_t)flags)), (flags & (SYN | ACK)) != SYN);
+	/* what has no flags is in no state, asked for either way */
+	packet = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_UDP, 0);
+	add_ports(&packet, 1, 80);
+	packet.bytes[14 + 20 + 13] = ACK;
+	assert_false(is_lost(packet));
+	packet = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_TCP, 185); /* a later fragment */
+	add_ports(&packet, 1, 80);
+	packet.bytes[14 + 20 + 13] = ACK;
+	assert_false(is_lost(packet));
+	packet = tcp_with(ACK);
+	packet.size = 14 + 20 + 13; /* cut before them */
+	assert_false(is_lost(packet));
+}
+
+static void tcp_flags_are_found_behind_extension_headers_and_options(void **unused)
+{
+	struct packet packet;
+
+	(void)unused;
+	LAB_NEEDED();
+	set_flags(SYN, SYN, false);
+	for (int set = 0; set < 2; set++) {
+		unsigned at;
+
+		packet = ipv6("fd00::1", "fd00::2", 0);
+		add(&packet, "\x06\x00\x01\x04\x00\x00\x00\x00", 8);
+		at = packet.size;
+		add_ports(&packet, 1, 80);
+		packet.bytes[at + 13] = set ? SYN : ACK;
+		assert_int_equal(is_lost(packet), set);
+		packet = ipv4("10.0.0.1", "10.0.0.5", IPPROTO_TCP, 0);
+		packet.bytes[14] = 0x46;
+		add(&packet, "\x01\x01\x01\x00", 4);
+		at = packet.size;
+		add_ports(&packet, 1, 80);
+		packet.bytes[at + 13] = set ? SYN : ACK;
+		assert_int_equal(is_lost(packet), set);
+	}
+}
+
+/* ---- groups ---- */
+
+static void put_group(const char *address, uint8_t prefix, uint32_t group)
+{
+	struct brunt_endpoint member = endpoint(address, prefix, 0, 0);
+	struct brunt_error err = { 0 };
+
+	if (brunt_bpf_group(&bpf, &member, group, &err))
+		fail_msg("%s", err.msg);
+}
+
+static bool passes(const char *from, const char *to)
+{
+	return !is_lost(tcp4(from, 1, to, 2)) && !is_lost_inbound(tcp4(from, 1, to, 2));
+}
+
+static void what_goes_from_one_group_to_another_is_cut(void **unused)
+{
+	(void)unused;
+	LAB_NEEDED();
+	put_group("10.0.0.1", 32, 1);
+	put_group("10.0.0.2", 32, 1);
+	put_group("10.1.0.0", 16, 2);
+	put_group("10.2.0.9", 32, 3);
+	put_group("fd00::1", 128, 1);
+	put_group("fd01::", 16, 2);
+	for (control->groups = BRUNT_GROUPS_BOTH; control->groups <= BRUNT_GROUPS_ONE_WAY; control->groups++) {
+		bool one_way = control->groups == BRUNT_GROUPS_ONE_WAY;
+		struct packet six = ipv6("fd00::1", "fd01::5", IPPROTO_UDP), back = ipv6("fd01::5", "fd00::1", 17);
+
+		assert_false(passes("10.0.0.1", "10.1.2.3"));
+		assert_false(passes("10.0.0.2", "10.2.0.9"));
+		assert_false(passes("10.1.2.3", "10.2.0.9"));
+		assert_int_equal(passes("10.1.2.3", "10.0.0.1"), one_way);
+		assert_int_equal(passes("10.2.0.9", "10.1.0.1"), one_way);
+		/* within a group, and with the rest of the world, all is well */
+		assert_true(passes("10.0.0.1", "10.0.0.2"));
+		assert_true(passes("10.1.0.1", "10.1.0.2"));
+		assert_true(passes("10.0.0.1", "10.0.0.3"));
+		assert_true(passes("10.9.0.1", "10.1.0.2"));
+		assert_true(is_lost(six));
+		assert_int_equal(is_lost(back), !one_way);
+	}
+}
+
 static void a_lapsed_lease_stays_lapsed(void **unused)
 {
 	struct packet packet;
@@ -619,6 +994,17 @@ int main(void)
 		TEST(other_protocols_than_ip_are_left_alone),
 		TEST(chance_is_exact_at_its_ends_and_within_three_sigma_between),
 		TEST(a_super_packet_counts_its_segments_and_has_their_joint_chance),
+		TEST(bursts_are_as_long_and_as_frequent_as_the_model_says),
+		TEST(a_burst_goes_on_whichever_cpu_its_packets_come_by_on),
+		TEST(each_state_of_the_model_loses_its_own_share),
+		TEST(each_direction_has_its_own_bursts),
+		TEST(the_same_seed_loses_the_same_packets),
+		TEST(every_nth_packet_is_lost_and_no_other),
+		TEST(the_first_packets_are_lost_and_then_no_more),
+		TEST(a_budget_is_never_exceeded),
+		TEST(tcp_flags_are_compared_under_a_mask),
+		TEST(tcp_flags_are_found_behind_extension_headers_and_options),
+		TEST(what_goes_from_one_group_to_another_is_cut),
 		TEST(a_lapsed_lease_stays_lapsed),
 		TEST(a_renewal_after_the_end_latches_even_without_traffic),
 		TEST(too_many_port_ranges_for_one_address_are_refused),

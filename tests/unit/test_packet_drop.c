@@ -6,18 +6,25 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "fault/bpf.h"
+#include "fault/drop.h"
 
 /* As in injector/fault/packet_drop.c. */
 struct drop_params {
 	struct brunt_ramp probability;
+	struct brunt_gemodel *gemodel;
+	uint64_t nth, first, budget;
 	struct brunt_list to, local, except;
 	int direction;
+	struct brunt_list tcp_flags;
+	int state;
 	bool error;
 };
 enum { EGRESS = 1, INGRESS = 2, BOTH = 3 };
+enum { ANY_CONNECTION, NEW, ESTABLISHED };
 
 static struct drop_params defaults(void)
 {
@@ -309,6 +316,7 @@ static pid_t start_server(uint16_t *ret_port)
 		struct pollfd fds[8] = { { .events = POLLIN } };
 		int count = 1;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		lab_enter(lab.cgroup);
 		fds[0].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (bind(fds[0].fd, (struct sockaddr *)&own, size) || listen(fds[0].fd, 8) ||
@@ -449,6 +457,19 @@ static void a_new_socket_of_the_process_is_hit(void **unused)
 	close_pair(tx, rx);
 }
 
+static bool has_tcx(void)
+{
+	static const struct bpf_insn next[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = -1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "test", "GPL", next, 2, NULL);
+	bool has = brunt_bpf_has_tcx(program);
+
+	close(program);
+	return has;
+}
+
 static void packets_at_an_interface_are_lost(void **unused)
 {
 	struct brunt_item item = { .kind = BRUNT_TARGET_INTERFACE, .name = "lo", .picked = true };
@@ -460,6 +481,10 @@ static void packets_at_an_interface_are_lost(void **unused)
 	(void)unused;
 	LAB_NEEDED();
 	item.interface_index = if_nametoindex("lo");
+	if (!has_tcx()) {
+		print_message("needs tcx links, of Linux 6.6\n");
+		skip();
+	}
 	open_pair(AF_INET, &tx, &rx, &to);
 	for (int direction = EGRESS; direction <= BOTH; direction++) {
 		params = defaults();
@@ -620,6 +645,7 @@ static void killing_the_holder_brings_traffic_back(void **unused)
 		if (!holder) {
 			struct lab_fault f = { .params = &params };
 
+			prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is stopped leaves no fault behind */
 			lab_load(&f, "packet.drop");
 			lab_hold(&f, lab_cgroup_item(lab.cgroup), 60 * BRUNT_S);
 			(void)!write(ready[1], "x", 1);

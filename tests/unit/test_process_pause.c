@@ -204,6 +204,7 @@ static void a_pulse_lets_it_run_and_pauses_it_again_without_a_detach(void **unus
 		assert_false(runs());
 		f.injector->disarm(f.state);
 		assert_int_equal(f.injector->verify(f.state, &f.err), 0);
+		f.injector->renew(f.state, brunt_now() + LAB_LEASE);
 		assert_true(runs());
 		assert_int_not_equal(state_of(&victim), 't');
 		assert_false(lab_poll(&f).detached || lab_poll(&f).target_gone || lab_poll(&f).lapsed);

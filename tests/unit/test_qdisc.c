@@ -28,7 +28,7 @@
 #include "brunt/memory.h"
 #include "fault/impairment.h"
 #include "fault/qdisc.h"
-#include "fault/rtnl.h"
+#include "fault/nlask.h"
 
 /* ---- a kernel that answers as it is told ---- */
 
@@ -36,24 +36,24 @@
 
 static struct {
 	bool scripted;
-	struct brunt_rtnl_answer answers[ASKED_MAX];
+	struct brunt_nl_answer answers[ASKED_MAX];
 	unsigned char *messages[ASKED_MAX];
 	int asked;
 	const struct nlmsghdr *told; /* to visit */
 } kernel;
 
-int __real_brunt_rtnl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *, void *), void *user,
-			  struct brunt_rtnl_answer *ret, struct brunt_error *err);
-int __wrap_brunt_rtnl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *, void *), void *user,
-			  struct brunt_rtnl_answer *ret, struct brunt_error *err);
+int __real_brunt_nl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *, void *), void *user,
+			struct brunt_nl_answer *ret, struct brunt_error *err);
+int __wrap_brunt_nl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *, void *), void *user,
+			struct brunt_nl_answer *ret, struct brunt_error *err);
 
-int __wrap_brunt_rtnl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *, void *), void *user,
-			  struct brunt_rtnl_answer *ret, struct brunt_error *err)
+int __wrap_brunt_nl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *, void *), void *user,
+			struct brunt_nl_answer *ret, struct brunt_error *err)
 {
 	const struct nlmsghdr *header = nlmsg_hdr(message);
 
 	if (!kernel.scripted)
-		return __real_brunt_rtnl_ask(message, visit, user, ret, err);
+		return __real_brunt_nl_ask(message, visit, user, ret, err);
 	assert_true(kernel.asked < ASKED_MAX);
 	kernel.messages[kernel.asked] = malloc(header->nlmsg_len);
 	assert_non_null(kernel.messages[kernel.asked]);
@@ -312,7 +312,7 @@ static void a_change_is_tried_first_and_seeds_only_a_beginning(void **state)
 static void what_the_kernel_says_is_explained(void **state)
 {
 	static const struct {
-		struct brunt_rtnl_answer first, second;
+		struct brunt_nl_answer first, second;
 		int result;
 		const char *message;
 	} cases[] = {

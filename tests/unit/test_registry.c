@@ -52,6 +52,21 @@ static void every_parameter_has_help_that_reads_as_a_phrase(void **unused)
 		}
 }
 
+static bool may_ramp(const struct brunt_table *table)
+{
+	for (const struct brunt_param *p = table->params; p->type; p++)
+		if (p->shape == BRUNT_RAMPED || (p->type == BRUNT_T_OBJECT && p->table != table && may_ramp(p->table)))
+			return true;
+	return false;
+}
+
+static void what_may_ramp_can_change_and_nothing_else_says_so(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; brunt_injectors[i]; i++)
+		assert_int_equal(may_ramp(brunt_injectors[i]->table), brunt_injectors[i]->change != NULL);
+}
+
 static void a_scripted_injector_comes_before_the_registry_until_taken_away(void **unused)
 {
 	static const struct brunt_injector scripted = { .name = "packet.drop" };
@@ -80,6 +95,7 @@ int main(void)
 		cmocka_unit_test(every_injector_is_found_by_its_name_and_no_other),
 		cmocka_unit_test(every_injector_is_complete_for_its_kind_of_undo),
 		cmocka_unit_test(every_parameter_has_help_that_reads_as_a_phrase),
+		cmocka_unit_test(what_may_ramp_can_change_and_nothing_else_says_so),
 		cmocka_unit_test(a_scripted_injector_comes_before_the_registry_until_taken_away),
 		cmocka_unit_test(every_kind_of_undo_has_its_own_words),
 	};

@@ -66,7 +66,7 @@ static int fake_arm(void *state, uint64_t expires, struct brunt_error *err)
 static void fake_renew(void *state, uint64_t expires)
 {
 	(void)state;
-	assert_true(script.in_effect);
+	assert_true(script.attached);
 	script.renewals++;
 	script.expires = expires;
 }
@@ -116,6 +116,14 @@ static void fake_detach(void *state)
 {
 	(void)state;
 	script.attached = false;
+}
+
+/* What it carries is on its way until somebody is in a hurry. */
+static int fake_settled(void *state, struct brunt_error *err)
+{
+	(void)state;
+	(void)err;
+	return script.hurries ? 0 : -EAGAIN;
 }
 
 static const struct brunt_param params_rows[] = { BRUNT_RAMP(struct params, share, BRUNT_T_RATIO), { 0 } };
@@ -295,10 +303,11 @@ static void a_pulse_disarms_and_arms_and_stays_attached(void **state)
 		assert_true(script.attached);
 		assert_int_equal(brunt_held_count(held), 1);
 		assert_int_equal(last_report(BRUNT_REPORT_PULSE)->flags, 0);
-		/* as does the lease: nothing to renew, but the next pulse has the newest */
-		script.renewals = 0;
+		/* the lease goes on, for what it made at attach, and brings nothing into effect */
 		brunt_held_renew(held, EXPIRES + round + 1);
-		assert_int_equal(script.renewals, 0);
+		assert_int_equal(script.renewals, round + 1);
+		assert_int_equal(script.arms, round + 1);
+		script.expires = 0;
 		assert_int_equal(turn((round + 1) * PERIOD), (round + 1) * PERIOD + ON);
 		assert_int_equal(last_report(BRUNT_REPORT_PULSE)->flags, BRUNT_REPORT_ON);
 		assert_int_equal(script.expires, EXPIRES + round + 1);
@@ -322,6 +331,22 @@ static void a_late_turn_catches_up_and_shifts_nothing(void **state)
 	assert_false(script.in_effect);
 	assert_int_equal(turn(4 * PERIOD + ON - 1), 4 * PERIOD + ON);
 	assert_true(script.in_effect);
+}
+
+static void no_pulse_begins_when_the_hold_is_over(void **state)
+{
+	(void)state;
+	pulse_it();
+	step.has_hold = true;
+	step.hold = 2 * PERIOD;
+	apply();
+	(void)turn(ON);
+	(void)turn(PERIOD);
+	(void)turn(PERIOD + ON);
+	(void)turn(2 * PERIOD);
+	(void)turn(2 * PERIOD + 1);
+	assert_int_equal(script.arms, 2);
+	assert_false(script.in_effect);
 }
 
 static void a_revert_between_two_pulses_is_clean(void **state)
@@ -398,6 +423,8 @@ static void a_target_followed_between_two_pulses_is_hit_with_the_next(void **sta
 	brunt_held_poll(held);
 	assert_int_equal(script.arms, 1);
 	assert_true(script.attached);
+	/* after the pulse, for the move, and after it: children that wait for an arm must not wait for long */
+	assert_int_equal(script.disarms, 3);
 	assert_int_equal(brunt_held_count(held), 1);
 	assert_int_equal(turn(PERIOD), PERIOD + ON);
 	assert_int_equal(script.arms, 2);
@@ -492,6 +519,29 @@ static void an_abort_hurries_before_it_disarms(void **state)
 	assert_int_equal(script.hurries_at_disarm, 1);
 }
 
+static void an_abort_hurries_what_has_not_settled_yet(void **state)
+{
+	struct brunt_injector slow = fake;
+
+	(void)state;
+	slow.settled = fake_settled;
+	step.fault.injector = &slow;
+	brunt_held_free(held);
+	assert_int_equal(brunt_held_new(&plan, &fault_context, &resolve_context, NULL, take_report, NULL, &held, NULL),
+			 0);
+	apply();
+	assert_int_equal(brunt_held_revert(held, 0, NULL), 0);
+	assert_int_equal(script.hurries, 0);
+	brunt_held_hurry(held);
+	assert_int_equal(script.hurries, 1);
+	assert_int_equal(held_settle(held, 0), 0);
+	/* the injector goes with this function */
+	brunt_held_free(held);
+	step.fault.injector = &fake;
+	assert_int_equal(brunt_held_new(&plan, &fault_context, &resolve_context, NULL, take_report, NULL, &held, NULL),
+			 0);
+}
+
 static void the_normal_end_and_a_plan_that_drains_do_not_hurry(void **state)
 {
 	(void)state;
@@ -514,6 +564,7 @@ int main(void)
 		TEST(what_does_not_move_wants_no_turn),
 		TEST(a_pulse_disarms_and_arms_and_stays_attached),
 		TEST(a_late_turn_catches_up_and_shifts_nothing),
+		TEST(no_pulse_begins_when_the_hold_is_over),
 		TEST(a_revert_between_two_pulses_is_clean),
 		TEST(a_pulse_that_cannot_begin_is_lost_and_undone),
 		TEST(a_pulse_that_cannot_end_is_lost_and_residue),
@@ -524,6 +575,7 @@ int main(void)
 		TEST(a_ramp_that_cannot_move_is_lost_and_undone),
 		TEST(a_ramp_goes_on_in_time_while_a_pulse_is_off),
 		TEST(an_abort_hurries_before_it_disarms),
+		TEST(an_abort_hurries_what_has_not_settled_yet),
 		TEST(the_normal_end_and_a_plan_that_drains_do_not_hurry),
 	};
 

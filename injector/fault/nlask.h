@@ -14,7 +14,7 @@ struct brunt_error;
 struct nl_msg;
 struct nlmsghdr;
 
-struct brunt_rtnl_answer {
+struct brunt_nl_answer {
 	int code;	 /* 0 or -errno, of the kernel */
 	char words[128]; /* what the kernel says to it (NLMSGERR_ATTR_MSG); cleaned; "" when it says nothing */
 };
@@ -24,5 +24,5 @@ struct brunt_rtnl_answer {
  * message that comes before it, valid only during the call. 0 when there was an answer (which may be a failure), else
  * -errno with err set: it could not be asked at all.
  */
-int brunt_rtnl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *header, void *user), void *user,
-		   struct brunt_rtnl_answer *ret, struct brunt_error *err);
+int brunt_nl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *header, void *user), void *user,
+		 struct brunt_nl_answer *ret, struct brunt_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fault/rtnl.h"
+#include "fault/nlask.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
@@ -16,7 +16,7 @@
 #include "brunt/memory.h"
 
 struct exchange {
-	struct brunt_rtnl_answer *answer;
+	struct brunt_nl_answer *answer;
 	void (*visit)(const struct nlmsghdr *header, void *user);
 	void *user;
 	bool done;
@@ -52,7 +52,7 @@ static int on_valid(struct nl_msg *message, void *user)
 }
 
 /* Behind the error come attributes (netlink(7), NETLINK_EXT_ACK); the request itself is left out (NETLINK_CAP_ACK). */
-static void take_words(const struct nlmsgerr *error, struct brunt_rtnl_answer *answer)
+static void take_words(const struct nlmsgerr *error, struct brunt_nl_answer *answer)
 {
 	const char *begin = (const char *)error - NLMSG_HDRLEN;
 	const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)begin;
@@ -104,8 +104,8 @@ static int open_socket(struct nl_cb *cb, struct nl_sock **ret, struct brunt_erro
 	return 0;
 }
 
-int brunt_rtnl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *header, void *user), void *user,
-		   struct brunt_rtnl_answer *ret, struct brunt_error *err)
+int brunt_nl_ask(struct nl_msg *message, void (*visit)(const struct nlmsghdr *header, void *user), void *user,
+		 struct brunt_nl_answer *ret, struct brunt_error *err)
 {
 	BRUNT_CLEANUP(put_cb) struct nl_cb *cb = nl_cb_alloc(NL_CB_CUSTOM);
 	BRUNT_CLEANUP(free_socket) struct nl_sock *sock = NULL;
