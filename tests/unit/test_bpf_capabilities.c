@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /*
  * The capabilities that an injector names are enough, and each of them is
  * needed: tried in a child that has them alone, on a victim of another user.
