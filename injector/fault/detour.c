@@ -40,7 +40,8 @@ static void cleanup_detour(struct brunt_detour **detour)
 	brunt_detour_unload(*detour);
 }
 
-static int load_programs(struct brunt_detour *detour, uint64_t seed, struct brunt_error *err)
+static int load_programs(struct brunt_detour *detour, const struct brunt_fault_context *context,
+			 struct brunt_error *err)
 {
 	static const char *const steers[BRUNT_DETOUR_STEERS] = { "brunt_detour_steer_out", "brunt_detour_steer_in",
 								 "brunt_detour_steer_lo" };
@@ -54,8 +55,8 @@ static int load_programs(struct brunt_detour *detour, uint64_t seed, struct brun
 	(void)bpf_program__set_autoload(skeleton->progs.brunt_detour_steer_out, direction & BRUNT_DETOUR_EGRESS);
 	(void)bpf_program__set_autoload(skeleton->progs.brunt_detour_steer_in, direction & BRUNT_DETOUR_INGRESS);
 	skeleton->rodata->has_check_mtu = libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, HELPER_CHECK_MTU, NULL) == 1;
-	r = brunt_bpf_open(&detour->bpf, skeleton->obj, detour->run, err);
-	r = r ?: brunt_bpf_load(&detour->bpf, skeleton->skeleton, seed, detour->label, err);
+	r = brunt_bpf_open(&detour->bpf, skeleton->obj, context, err);
+	r = r ?: brunt_bpf_load(&detour->bpf, skeleton->skeleton, context->seed, detour->label, err);
 	for (__u32 i = 0; !r && i < BRUNT_DETOUR_STEERS; i++) {
 		int program = brunt_bpf_program(&detour->bpf, skeleton->obj, steers[i]);
 
@@ -66,7 +67,7 @@ static int load_programs(struct brunt_detour *detour, uint64_t seed, struct brun
 	return r;
 }
 
-static int load_match(struct brunt_detour *detour, uint64_t seed, struct brunt_error *err)
+static int load_match(struct brunt_detour *detour, const struct brunt_fault_context *context, struct brunt_error *err)
 {
 	const struct brunt_detour_match *match = detour->match;
 	struct brunt_detour_control *control = detour->control;
@@ -75,7 +76,8 @@ static int load_match(struct brunt_detour *detour, uint64_t seed, struct brunt_e
 
 	r = r ?: brunt_bpf_rules(&detour->bpf, BRUNT_RULES_LOCAL, match->local, err);
 	r = r ?: brunt_bpf_rules(&detour->bpf, BRUNT_RULES_EXCEPT, match->except, err);
-	brunt_random_seed(&random, seed, detour->label);
+	r = r ?: brunt_bpf_names(&detour->bpf, match->names, context, err);
+	brunt_random_seed(&random, context->seed, detour->label);
 	control->seed = brunt_random_next(&random);
 	control->flows = brunt_bpf_chance(match->flows);
 	if (match->flows < 1)
@@ -104,13 +106,13 @@ int brunt_detour_load(const struct brunt_detour_match *match, const struct brunt
 	detour->home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (detour->home < 0)
 		return brunt_fail(err, errno, "cannot open our own network namespace: %s", strerror(errno));
-	r = load_programs(detour, context->seed, err);
+	r = load_programs(detour, context, err);
 	if (r)
 		return r;
 	detour->control = &detour->skeleton->bss->control;
 	detour->has_tcx =
 		brunt_bpf_has_tcx(brunt_bpf_program(&detour->bpf, detour->skeleton->obj, "brunt_detour_bounce"));
-	r = load_match(detour, context->seed, err);
+	r = load_match(detour, context, err);
 	if (r)
 		return r;
 	*ret = BRUNT_TAKE_PTR(detour);
@@ -154,10 +156,12 @@ int brunt_detour_prepare(struct brunt_detour *detour, const struct brunt_victims
 	/* never 0, and two in a row differ in their last bit */
 	if (!++detour->control->round)
 		detour->control->round += 2;
+	detour->bpf.victims = victims;
 	r = brunt_detour_find(detour, &undo, err);
+	r = r ?: brunt_bpf_names_prepare(&detour->bpf, err);
 	if (r) {
 		detour->part_count = detour->place_count = 0;
-		detour->victims = NULL;
+		detour->victims = detour->bpf.victims = NULL;
 		return r;
 	}
 	set_scope(detour);
@@ -297,7 +301,12 @@ void brunt_detour_detach(struct brunt_detour *detour, bool drain)
 		close(detour->hidden);
 	detour->hidden = -1;
 	detour->part_count = detour->place_count = 0;
-	detour->victims = NULL;
+	detour->victims = detour->bpf.victims = NULL;
+}
+
+bool brunt_detour_news(struct brunt_detour *detour, char *buf, size_t size)
+{
+	return brunt_bpf_op_news(&detour->bpf, buf, size);
 }
 
 uint64_t brunt_detour_lost(const struct brunt_detour *detour)
