@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /*
  * The capabilities that an injector names are enough, and each of them is
  * needed: tried in a child that has them alone, on a victim of another user.
@@ -134,18 +135,18 @@ static void what_an_injector_asks_for_is_enough_and_all_of_it_is_needed(void **u
 		const struct brunt_injector *injector = brunt_injectors[i];
 
 		for (int missing = -1; missing <= CAP_LAST_CAP; missing++) {
-			uint64_t without = missing < 0 ? 0 : UINT64_C(1) << missing;
+			uint64_t without = missing < 0 ? 0 : UINT64_C(1) << missing, useful;
 			struct brunt_item victim;
 			int r;
 
 			if (missing >= 0 && !(injector->capabilities & without))
 				continue;
-			if ((injector->capabilities | injector->useful) & UINT64_C(1) << CAP_SYS_ADMIN &&
-			    without & STANDS_IN)
+			if (injector->capabilities & UINT64_C(1) << CAP_SYS_ADMIN && without & STANDS_IN)
 				continue;
 			victim = start_victim();
-			/* the victim is somebody else's, in another namespace: what is useful there is there */
-			r = try_with(injector->name, (injector->capabilities | injector->useful) & ~without, victim);
+			/* the victim is somebody else's: what is useful for that is there; but not what stands in for all */
+			useful = injector->useful & ~(UINT64_C(1) << CAP_SYS_ADMIN);
+			r = try_with(injector->name, (injector->capabilities | useful) & ~without, victim);
 			kill(victim.process.pid, SIGKILL);
 			waitpid(victim.process.pid, NULL, 0);
 			if (missing < 0 && r == NOT_BY_DEFAULT)
