@@ -155,6 +155,8 @@ struct brunt_injector {
 	void (*disarm)(void *state);			     /* NULL for events */
 	int (*verify)(void *state, struct brunt_error *err); /* NULL for events; -EBUSY: still in effect */
 	void (*detach)(void *state);			     /* NULL for events */
+	/* What the journal should know, told once: "db.internal: 10.0.0.5". false: nothing new. NULL: never anything. */
+	bool (*news)(void *state, char *buf, size_t size);
 	/* After detach: 0: nothing of it is left; -EAGAIN: packets that waited are on their way and what carries them
 	 * goes by itself soon; -EBUSY: it stays. Never blocks, allocates nothing. prepare may come before it is 0.
 	 * NULL: detach leaves nothing. */

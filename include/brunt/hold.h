@@ -49,6 +49,7 @@ enum brunt_report_kind {
 	BRUNT_REPORT_REVERTED, /* one per fault, also unasked (lease, EOF); at: read back as gone; -EBUSY: residue */
 	BRUNT_REPORT_REVERTED_ALL, /* answer; at: the last one was read back */
 	BRUNT_REPORT_HITS,	   /* one per fault, after POLL and at each revert */
+	BRUNT_REPORT_NEWS,	   /* one per fault that has something to tell, after its HITS; text */
 	BRUNT_REPORT_POLLED,	   /* answer to POLL, after the HITS */
 	BRUNT_REPORT_ALIVE,	   /* answer; matched */
 	BRUNT_REPORT_LOST,	   /* a link detached or a target went away while held */

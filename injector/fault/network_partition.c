@@ -20,6 +20,7 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "fault/bpf.h"
+#include "fault/names.h"
 #include "fault/drop.h"
 #include "fault/protect.h"
 
@@ -27,13 +28,15 @@
 
 struct partition_params {
 	struct brunt_list from, except;
+	struct brunt_names_params *names;
 	json_t *groups; /* borrowed from the plan's document */
 	int direction;
 	bool one_way;
 };
 
 static const struct brunt_param partition_params[] = {
-	BRUNT_LIST_OF(struct partition_params, from, BRUNT_T_ENDPOINT, .example = "[\"10.0.1.0/24\", \"10.0.2.7\"]",
+	BRUNT_LIST_OF(struct partition_params, from, BRUNT_T_ENDPOINT, .names = true,
+		      .example = "[\"10.0.1.0/24\", \"10.0.2.7\"]",
 		      .help = "what the target is cut off from: " BRUNT_ENDPOINT_HELP),
 	{ .key = "groups",
 	  .type = BRUNT_T_ANY,
@@ -41,8 +44,10 @@ static const struct brunt_param partition_params[] = {
 	  .example = "[[\"10.0.0.1\", \"10.0.0.2\"], [\"10.0.0.3\"]]",
 	  .help = "instead of `from`: arrays of addresses or networks; what passes the target from one group to another "
 		  "is lost, all else passes" },
-	BRUNT_LIST_OF(struct partition_params, except, BRUNT_T_ENDPOINT, .example = "[\":22/tcp\"]",
+	BRUNT_LIST_OF(struct partition_params, except, BRUNT_T_ENDPOINT, .names = true, .example = "[\":22/tcp\"]",
 		      .help = "never packets with one of these at either end"),
+	BRUNT_OBJECT(struct partition_params, names, struct brunt_names_params, &brunt_names_table,
+		     .help = "how host names are looked up"),
 	BRUNT_ENUM(struct partition_params, direction, .def = "both", .values = brunt_directions,
 		   .help = "of `from`: a partition of one direction alone"),
 	BRUNT_BOOL(struct partition_params, one_way,
@@ -189,6 +194,7 @@ static int partition_load(const struct brunt_fault *fault, const struct brunt_fa
 		.direction = p->direction,
 		.to = &p->from,
 		.except = &p->except,
+		.names = p->names,
 		.one_way = p->one_way,
 	};
 	int r = p->groups ? new_members(p->groups, &members, &drop.member_count, err) : 0;
@@ -238,6 +244,7 @@ const struct brunt_injector brunt_fault_network_partition = {
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER | 1 << BRUNT_TARGET_INTERFACE,
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
 			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH,
+	.useful = BRUNT_NAMES_USEFUL,
 	.hit_noun = "packets dropped",
 	.table = &partition_table,
 	.probe = brunt_drop_probe,
@@ -250,6 +257,7 @@ const struct brunt_injector brunt_fault_network_partition = {
 	.arm = brunt_bpf_op_arm,
 	.renew = brunt_bpf_op_renew,
 	.poll = brunt_drop_poll,
+	.news = brunt_bpf_op_news,
 	.disarm = brunt_bpf_op_disarm,
 	.verify = brunt_bpf_op_verify,
 	.detach = brunt_bpf_op_detach,

@@ -60,7 +60,8 @@ static bool is_fated(struct responder_self *self, uint64_t client)
 	if (fate->hash != hash || self->now >= fate->until) {
 		fate->hash = hash;
 		fate->until = self->now + FATE_LASTS;
-		fate->hurts = brunt_random_next(&self->random) >> 32 < self->policy->threshold;
+		fate->hurts = brunt_random_next(&self->random) >> 32 <
+			      __atomic_load_n(&self->page->threshold, __ATOMIC_ACQUIRE);
 	}
 	return fate->hurts;
 }
@@ -84,6 +85,11 @@ static void note_name(struct responder_self *self)
 	page->names[slot].count++;
 }
 
+static uint64_t delay_of(const struct responder_self *self)
+{
+	return __atomic_load_n(&self->page->delay, __ATOMIC_ACQUIRE);
+}
+
 enum ruling responder_judge(struct responder_self *self, const uint8_t *message, size_t size, uint64_t client)
 {
 	if (!self->is_active)
@@ -99,7 +105,7 @@ enum ruling responder_judge(struct responder_self *self, const uint8_t *message,
 	if (!is_fated(self, client))
 		return RULING_PASS;
 	self->page->hit++;
-	return self->policy->delay || self->policy->action >= BRUNT_DNS_SAY_NOTHING ? RULING_HOLD : RULING_ANSWER;
+	return delay_of(self) || self->policy->action >= BRUNT_DNS_SAY_NOTHING ? RULING_HOLD : RULING_ANSWER;
 }
 
 size_t responder_lie(struct responder_self *self, const uint8_t *message, size_t size,
@@ -163,7 +169,7 @@ struct held *responder_hold(struct responder_self *self, const uint8_t *message,
 		make_room(self, held);
 	held->is_used = true;
 	held->since = self->now;
-	held->due = self->policy->action == BRUNT_DNS_SAY_NOTHING ? NEVER : self->now + self->policy->delay;
+	held->due = self->policy->action == BRUNT_DNS_SAY_NOTHING ? NEVER : self->now + delay_of(self);
 	held->size = size;
 	memcpy(held->data, message, size);
 	return held;

@@ -5,6 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../functional/lib.sh"
 
 PORT=8090
+LEASE_MS=$((500 * SLOW))
 declare -A pid_of # for the tests
 
 # Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
@@ -58,7 +59,7 @@ victim_end() {
 # plan NAME FAULT-JSON [OTHER-JSON]: a fault that is held until the run is ended.
 plan() {
 	cat >"$WORK/$1.json" <<-END
-	{ "schema": 1, "name": "$1", ${3:-}
+	{ "schema": 1, "name": "$1", "lease": "${LEASE_MS}ms", ${3:-}
 	  "targets": { "victim": { "process": { "pid_file": "$WORK/victim.pid" } } },
 	  "services": { "idle": { "run": ["sleep", "1000"], "may_exit": true } },
 	  "method": [
@@ -85,7 +86,7 @@ well_since() {
 
 # Nothing has gone well for 150 ms.
 hurt() {
-	! well_since $(($(clock_ms) - 150))
+	! well_since $(($(clock_ms) - 150 * SLOW))
 }
 
 # roles PLAN: fills pid_of with the living roles of that run; succeeds when it holds a fault.

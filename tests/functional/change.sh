@@ -6,14 +6,20 @@
 sandbox "$@"
 before=$(host_state)
 
+# The kernel answers for it: nothing is measured but the network.
+cat >"$WORK/listen.py" <<'END'
+import socket, time
+listener = socket.create_server(("127.0.0.1", 8088), backlog=4000)
+time.sleep(1000)
+END
+
 # plan NAME STEPS
 plan() {
 	cat >"$WORK/$1.json" <<-END
 	{ "schema": 1, "name": "$1", "seed": 3,
-	  "services": { "web": { "run": ["python3", "-m", "http.server", "8088", "--bind", "127.0.0.1"],
-	    "ready": { "tcp": "127.0.0.1:8088" } } },
+	  "services": { "web": { "run": ["python3", "$WORK/listen.py"], "ready": { "tcp": "127.0.0.1:8088" } } },
 	  "targets": { "web": { "service": "web" } },
-	  "slis": { "site": { "http": { "url": "http://127.0.0.1:8088/" }, "every": "40ms", "timeout": "150ms" } },
+	  "slis": { "site": { "tcp": { "connect": "127.0.0.1:8088" }, "every": "50ms", "timeout": "200ms" } },
 	  "steady_state": [ { "sli": "site", "of": "success", "over": "1s", "min": "90%", "during": "0%", "after_within": "20s" } ],
 	  "method": [ $2 ] }
 	END
@@ -31,7 +37,7 @@ story() {
 
 # tell CODE: Python with the journal's events (a list of dictionaries) and of(NAME); prints what it finds wrong.
 tell() {
-	python3 - "$journal" <<-END
+	python3 - "$journal" 2>&1 <<-END
 	import json, sys
 	events = [json.loads(line) for line in open(sys.argv[1])]
 	def of(name, **fields):
@@ -56,7 +62,7 @@ def loss(start, end):
     return (last[2] - first[2]) / max(last[1] - first[1], 1), last[1] - first[1]
 for start, end, low, high in (0, 2, 0.03, 0.35), (2, 4, 0.3, 0.7), (4, 6, 0.6, 0.98), (6.5, 8, 1, 1):
     share, count = loss(start, end)
-    if count < 10 or not low <= share <= high:
+    if count < 8 or not low <= share <= high:
         print(f"{start} to {end} s: {share:.2f} of {count}")
 ')" '' 'a ramp: the loss grows as it says, and stays where it ends'
 
@@ -75,10 +81,10 @@ if [on for _, on in phases] != [True, False] * 4:
 times = [at for at, _ in phases]
 for i, length in enumerate(b - a for a, b in zip(times, times[1:])):
     wanted = 0.7e9 if i % 2 == 0 else 1.3e9
-    if abs(length - wanted) > 0.2e9:
+    if abs(length - wanted) > 0.3e9:
         print("phase", i, "took", length)
 # No phase is shifted by those before it.
-if abs(times[-1] - times[0] - 6.7e9) > 0.2e9:
+if abs(times[-1] - times[0] - 6.7e9) > 0.3e9:
     print("the last began after", times[-1] - times[0])
 ')" '' 'a pulse: its phases come when they should'
 is "$(tell '
@@ -88,7 +94,7 @@ good = {True: [0, 0], False: [0, 0]}
 for (start, on), (end, _) in zip(phases, phases[1:]):
     for e in of("sample"):
         # A sample that a phase began or ended in belongs to neither.
-        if start + 20e6 < e["scheduled_ns"] and e["scheduled_ns"] + 170e6 < end:
+        if start + 20e6 < e["scheduled_ns"] and e["scheduled_ns"] + 220e6 < end:
             good[on][0] += e["good"]
             good[on][1] += 1
 if good[True][1] < 10 or good[True][0] > 0:
