@@ -39,13 +39,13 @@ FUZZ     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help demo test setup check unit functional bench fuzz install clean docs docs-check lint format
+.PHONY: all help demo test test-kernels setup check unit functional bench fuzz install clean docs docs-check lint format
 
 all: $(BUILD)/brunt ## build build/brunt (needs what `make setup` installs)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  variables    BUILD= PREFIX= DESTDIR= SANITIZE=address,undefined V=1 CC= CFLAGS='
+	@echo '  variables    BUILD= PREFIX= DESTDIR= SANITIZE=address,undefined V=1 CC= CFLAGS= KERNELS='
 
 setup: ## install what building, the demo and the tests need (apt; root or sudo)
 	$(Q)scripts/setup $(SETUP)
@@ -55,9 +55,14 @@ demo: setup ## install what is missing, build, run the quickstart
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/demo $(BUILD)/brunt
 
-test: setup ## install what is missing, build, run every test
+test: setup ## install what is missing, build, run every test; some again in a virtual machine
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/run $(BUILD)
+
+KERNELS ?= 5.10 6.1 6.12 6.18 7.2
+test-kernels: setup ## run the tests that are about kernels, in a virtual machine for each of KERNELS
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)KERNELS='$(KERNELS)' tests/run --kernels $(BUILD)
 
 unit: $(UNIT) ## build and run the unit tests only
 	$(Q)tests/run --unit $(BUILD)
@@ -67,6 +72,11 @@ test-programs: $(UNIT) $(HELPERS)
 
 bench: all test-programs ## compare brunt with its peers, ratios in one run (root)
 	$(Q)scripts/bench $(BUILD)
+
+bench-fidelity: all test-programs ## compare what network.netem does with what it was asked for, here and with netem in a VM (root)
+	$(Q)scripts/bench-fidelity $(BUILD)
+	$(Q)scripts/vm -t 3600 -- scripts/bench-fidelity $(BUILD) netem root
+.PHONY: bench-fidelity
 
 fuzz: $(FUZZ) ## run each fuzz target for FUZZ_SECONDS (60)
 	$(Q)tests/fuzz/run $(BUILD)

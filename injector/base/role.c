@@ -50,9 +50,9 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.name = "holder",
 		.user = BRUNT_USER_ROOT,
 		.capabilities = CAP_HOLD,
-		.descriptors = "socket to the controller, ledger, timer, BPF objects, pidfds of victims, cgroups",
+		.descriptors = "socket to the controller, ledger, timer, BPF objects, pidfds of victims, cgroups, network namespaces",
 		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_FILE | BRUNT_FD_BPF | BRUNT_FD_PIDFD |
-				    BRUNT_FD_EVENT | BRUNT_FD_DIRECTORY,
+				    BRUNT_FD_EVENT | BRUNT_FD_DIRECTORY | BRUNT_FD_DEVICE,
 		.may_fork = true,
 		.locks_memory = true,
 		.death = "the kernel lets go of what it held, the recoverer finishes from the ledger, the run ends",

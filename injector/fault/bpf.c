@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fault/bpf.h"
+#include "fault/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -436,7 +437,7 @@ int brunt_bpf_prepare(struct brunt_bpf *bpf, const struct brunt_victims *victims
 	bpf->victims = victims;
 	ret_undo->version = 1;
 	memcpy(ret_undo->data, &undo, sizeof(undo));
-	return 0;
+	return brunt_bpf_names_prepare(bpf, err);
 }
 
 int brunt_bpf_mark_processes(struct brunt_bpf *bpf, __u32 value, struct brunt_error *err)
@@ -506,6 +507,7 @@ int brunt_bpf_poll(struct brunt_bpf *bpf, struct brunt_hits *ret)
 	__u32 zero = 0;
 
 	memset(ret, 0, sizeof(*ret));
+	brunt_bpf_names_poll(bpf);
 	if (bpf_map_lookup_elem(bpf->counters, &zero, bpf->percpu))
 		return -errno;
 	for (int i = 0; i < bpf->cpus; i++) {
@@ -540,6 +542,7 @@ void brunt_bpf_unload(struct brunt_bpf *bpf)
 	for (size_t i = 0; i < bpf->program_count; i++)
 		if (bpf->programs[i] >= 0)
 			close(bpf->programs[i]);
+	brunt_names_stop(bpf->names);
 	free(bpf->programs);
 	free(bpf->links);
 	free(bpf->percpu);

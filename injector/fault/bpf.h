@@ -22,6 +22,8 @@
 struct brunt_error;
 struct brunt_fault_context;
 struct brunt_hits;
+struct brunt_names;
+struct brunt_names_params;
 struct brunt_undo_record;
 
 /* include/uapi/linux/bpf.h since 6.6; Debian 12's headers are of 6.1 */
@@ -54,6 +56,11 @@ struct brunt_bpf {
 	const struct brunt_victims *victims; /* from prepare to detach */
 	enum brunt_target_kind kind;	     /* of the victims */
 	int processes; /* map of the victims' tgids (of the initial PID namespace), when kind is a process */
+	const struct brunt_list *ends[BRUNT_RULE_LISTS]; /* as the plan has them; NULL: none */
+	const struct brunt_names_params *names_params;	 /* or NULL */
+	struct brunt_names *names;			 /* NULL: no end bears a name */
+	bool has_news;					 /* the names stand for other addresses now */
+	uint64_t patience;				 /* ns: how long prepare may wait for names */
 };
 
 /* May this process load and attach such programs? 0, -EPERM or -ENOTSUP with a sentence to act on. */
@@ -73,9 +80,27 @@ int brunt_bpf_load(struct brunt_bpf *bpf, struct bpf_object_skeleton *skeleton, 
 /* The descriptor of a program by its C name, -1 when it was not loaded. */
 int brunt_bpf_program(const struct brunt_bpf *bpf, const struct bpf_object *object, const char *name);
 
-/* Writes one list of struct brunt_endpoint into the trie and marks it in the control block. */
+/*
+ * Writes one list of struct brunt_endpoint into the trie, in place of what that list was before, and marks it in the
+ * control block. The list is borrowed until unload.
+ */
 int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
 		    struct brunt_error *err);
+
+/* The same with other endpoints in place of those of the plan. */
+int brunt_bpf_write_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+			  struct brunt_error *err);
+
+/*
+ * Host names among the ends that were written so far: has them looked up. From then on prepare waits for their
+ * addresses, and poll keeps up with them. params may be NULL, and is borrowed until unload.
+ */
+int brunt_bpf_names(struct brunt_bpf *bpf, const struct brunt_names_params *params,
+		    const struct brunt_fault_context *context, struct brunt_error *err);
+
+/* For prepare, once the victims are known, and for poll: the addresses of now. */
+int brunt_bpf_names_prepare(struct brunt_bpf *bpf, struct brunt_error *err);
+void brunt_bpf_names_poll(struct brunt_bpf *bpf);
 
 /* Writes one address (or network) of a group, numbered from 1, into the trie; its ports and protocol mean nothing. */
 int brunt_bpf_group(struct brunt_bpf *bpf, const struct brunt_endpoint *endpoint, uint32_t group,
@@ -149,4 +174,5 @@ void brunt_bpf_op_renew(void *state, uint64_t expires);
 void brunt_bpf_op_disarm(void *state);
 int brunt_bpf_op_verify(void *state, struct brunt_error *err);
 void brunt_bpf_op_detach(void *state);
+bool brunt_bpf_op_news(void *state, char *buf, size_t size);
 int brunt_bpf_op_recover(const struct brunt_undo_record *undo, struct brunt_error *err);

@@ -83,14 +83,44 @@ static void widen(struct brunt_hull *hull, const struct brunt_endpoint *self, bo
 	}
 }
 
-int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
-		    struct brunt_error *err)
+/* Is that key of the trie one of the endpoints? */
+static bool stands_for(const struct brunt_rule_key *key, const struct brunt_list *endpoints)
 {
-	struct brunt_hull *hulls = bpf->control->hulls[list];
+	BRUNT_FOREACH (const struct brunt_endpoint, endpoint, *endpoints) {
+		struct brunt_endpoint self;
+
+		if (brunt_endpoint_of_family(endpoint, key->family, &self) && 32u + self.prefix == key->prefixlen &&
+		    !memcmp(self.address, key->address, sizeof(key->address)))
+			return true;
+	}
+	return false;
+}
+
+/* Takes away what the list had and has no more. Each turn takes one or moves on, so it ends with the trie. */
+static void forget_others(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints)
+{
+	struct brunt_rule_key at, next;
+	bool begun = false;
+
+	for (size_t turn = 0; turn < 2 * BRUNT_RULES_MAX; turn++) {
+		if (bpf_map_get_next_key(bpf->rules, begun ? &at : NULL, &next))
+			return;
+		if (next.list == list && !stands_for(&next, endpoints))
+			(void)bpf_map_delete_elem(bpf->rules, &next);
+		else
+			at = next, begun = true;
+	}
+}
+
+int brunt_bpf_write_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+			  struct brunt_error *err)
+{
+	struct brunt_hull narrow[2] = { 0 }, *hulls = narrow;
 	bool first[2] = { true, true };
 
+	/* While the rules change everything lies inside: the trie is asked. */
+	memset(bpf->control->hulls[list], 0, sizeof(narrow));
 	/* Without a rule of its family, no address is inside. */
-	memset(hulls, 0, 2 * sizeof(*hulls));
 	hulls[0].value[0] = hulls[1].value[0] = UINT32_MAX;
 	BRUNT_FOREACH (const struct brunt_endpoint, endpoint, *endpoints) {
 		for (uint8_t family = 4; family <= 6; family += 2) {
@@ -106,9 +136,18 @@ int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const stru
 			first[family == 6] = false;
 		}
 	}
+	forget_others(bpf, list, endpoints);
+	memcpy(bpf->control->hulls[list], narrow, sizeof(narrow));
 	if (endpoints->count)
 		bpf->control->lists |= 1u << list;
 	return 0;
+}
+
+int brunt_bpf_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct brunt_list *endpoints,
+		    struct brunt_error *err)
+{
+	bpf->ends[list] = endpoints;
+	return brunt_bpf_write_rules(bpf, list, endpoints, err);
 }
 
 int brunt_bpf_group(struct brunt_bpf *bpf, const struct brunt_endpoint *endpoint, uint32_t group,

@@ -23,6 +23,7 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "fault/bpf.h"
+#include "fault/names.h"
 
 enum call { CONNECT, SEND, BIND };
 
@@ -31,6 +32,7 @@ struct fail_params {
 	struct brunt_list calls; /* of int: enum call */
 	struct brunt_ramp probability;
 	struct brunt_list to, except;
+	struct brunt_names_params *names;
 };
 
 struct fail_state {
@@ -73,10 +75,12 @@ static const struct brunt_param fail_params[] = {
 	BRUNT_RAMP(struct fail_params, probability, BRUNT_T_RATIO, .def = "100%", .max = 1,
 		   .help = "chance that a call fails"),
 	BRUNT_LIST_OF(
-		struct fail_params, to, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.5:5432/tcp\"]",
+		struct fail_params, to, BRUNT_T_ENDPOINT, .names = true, .example = "[\"10.0.0.5:5432/tcp\"]",
 		.help = "only calls that name one of these: the peer of connect and send, the own address of bind"),
-	BRUNT_LIST_OF(struct fail_params, except, BRUNT_T_ENDPOINT, .example = "[\":53\"]",
+	BRUNT_LIST_OF(struct fail_params, except, BRUNT_T_ENDPOINT, .names = true, .example = "[\":53\"]",
 		      .help = "never calls that name one of these"),
+	BRUNT_OBJECT(struct fail_params, names, struct brunt_names_params, &brunt_names_table,
+		     .help = "how host names are looked up"),
 	{ 0 },
 };
 
@@ -196,6 +200,7 @@ static int fail_load(const struct brunt_fault *fault, const struct brunt_fault_c
 	(void)fail_change(state, 0, NULL);
 	r = brunt_bpf_rules(&state->bpf, BRUNT_RULES_TO, &params->to, err);
 	r = r ?: brunt_bpf_rules(&state->bpf, BRUNT_RULES_EXCEPT, &params->except, err);
+	r = r ?: brunt_bpf_names(&state->bpf, params->names, context, err);
 	if (r)
 		return r;
 	*ret_state = BRUNT_TAKE_PTR(state);
@@ -265,6 +270,7 @@ const struct brunt_injector brunt_fault_connect_fail = {
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN,
+	.useful = BRUNT_NAMES_USEFUL,
 	.hit_noun = "calls failed",
 	.table = &fail_table,
 	.probe = fail_probe,
@@ -276,6 +282,7 @@ const struct brunt_injector brunt_fault_connect_fail = {
 	.renew = brunt_bpf_op_renew,
 	.change = fail_change,
 	.poll = fail_poll,
+	.news = brunt_bpf_op_news,
 	.disarm = brunt_bpf_op_disarm,
 	.verify = brunt_bpf_op_verify,
 	.detach = brunt_bpf_op_detach,

@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -20,13 +21,14 @@ struct diag_request {
 struct visiting {
 	int (*visit)(void *user, const struct brunt_connection *connection);
 	void *user;
+	uint8_t protocol;
 };
 
-static struct diag_request diag_request(int type, uint8_t family)
+static struct diag_request diag_request(int type, uint8_t family, uint8_t protocol)
 {
 	return (struct diag_request){
 		.header = { .nlmsg_len = sizeof(struct diag_request), .nlmsg_type = (__u16)type },
-		.body = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP },
+		.body = { .sdiag_family = family, .sdiag_protocol = protocol },
 	};
 }
 
@@ -57,6 +59,7 @@ static int take(void *user, const struct nlmsghdr *message)
 	connection = (struct brunt_connection){
 		.id = body->id,
 		.family = body->idiag_family,
+		.protocol = visiting->protocol,
 		.state = body->idiag_state,
 		.local = end_of(body->idiag_family, body->id.idiag_src, body->id.idiag_sport),
 		.remote = end_of(body->idiag_family, body->id.idiag_dst, body->id.idiag_dport),
@@ -72,32 +75,53 @@ static int take(void *user, const struct nlmsghdr *message)
 	return visiting->visit(visiting->user, &connection);
 }
 
-int brunt_connections_visit(struct brunt_netlink *netlink, uint32_t states,
-			    int (*visit)(void *user, const struct brunt_connection *connection), void *user,
-			    struct brunt_error *err)
+static int visit_all(struct brunt_netlink *netlink, uint32_t states, struct visiting *visiting)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct visiting visiting = { visit, user };
 
 	for (size_t i = 0; i < BRUNT_COUNT(families); i++) {
-		struct diag_request request = diag_request(SOCK_DIAG_BY_FAMILY, families[i]);
+		struct diag_request request = diag_request(SOCK_DIAG_BY_FAMILY, families[i], visiting->protocol);
 		int r;
 
 		request.header.nlmsg_flags = NLM_F_DUMP;
 		request.body.idiag_states = states;
-		r = brunt_netlink_get(netlink, &request.header, take, &visiting);
+		r = brunt_netlink_get(netlink, &request.header, take, visiting);
 		/* a kernel without IPv6 has none of its sockets */
 		if (r == -ENOENT && families[i] == AF_INET6)
 			continue;
 		if (r)
-			return brunt_fail(err, -r, "cannot list the TCP connections: %s", strerror(-r));
+			return r;
 	}
 	return 0;
 }
 
+int brunt_connections_visit(struct brunt_netlink *netlink, uint32_t states,
+			    int (*visit)(void *user, const struct brunt_connection *connection), void *user,
+			    struct brunt_error *err)
+{
+	struct visiting visiting = { visit, user, IPPROTO_TCP };
+	int r = visit_all(netlink, states, &visiting);
+
+	return r ? brunt_fail(err, -r, "cannot list the TCP connections: %s", strerror(-r)) : 0;
+}
+
+int brunt_connections_visit_udp(struct brunt_netlink *netlink,
+				int (*visit)(void *user, const struct brunt_connection *connection), void *user,
+				struct brunt_error *err)
+{
+	struct visiting visiting = { visit, user, IPPROTO_UDP };
+	int r = visit_all(netlink, 1u << TCP_ESTABLISHED, &visiting);
+
+	if (r == -ENOENT)
+		return brunt_fail(err, ENOENT,
+				  "this kernel cannot list UDP sockets: it has no udp_diag (CONFIG_INET_UDP_DIAG), or "
+				  "its module cannot be loaded");
+	return r ? brunt_fail(err, -r, "cannot list the UDP sockets: %s", strerror(-r)) : 0;
+}
+
 int brunt_connection_destroy(struct brunt_netlink *netlink, const struct brunt_connection *connection)
 {
-	struct diag_request request = diag_request(SOCK_DESTROY, connection->family);
+	struct diag_request request = diag_request(SOCK_DESTROY, connection->family, connection->protocol);
 	int r;
 
 	request.body.id = connection->id;
@@ -109,7 +133,7 @@ int brunt_connection_destroy(struct brunt_netlink *netlink, const struct brunt_c
 /* In no state there is no socket: an empty list, which takes no right. */
 static int list_nothing(struct brunt_netlink *netlink)
 {
-	struct diag_request request = diag_request(SOCK_DIAG_BY_FAMILY, AF_INET);
+	struct diag_request request = diag_request(SOCK_DIAG_BY_FAMILY, AF_INET, IPPROTO_TCP);
 
 	request.header.nlmsg_flags = NLM_F_DUMP;
 	return brunt_netlink_get(netlink, &request.header, NULL, NULL);
@@ -118,7 +142,7 @@ static int list_nothing(struct brunt_netlink *netlink)
 /* Asks to end a socket that cannot exist, from port 0 to port 0: ENOENT, where the kernel knows the request. */
 int brunt_connections_probe(struct brunt_error *err)
 {
-	static const struct brunt_connection nobody = { .family = AF_INET };
+	static const struct brunt_connection nobody = { .family = AF_INET, .protocol = IPPROTO_TCP };
 	struct brunt_netlink netlink;
 	int r = brunt_netlink_open(NETLINK_SOCK_DIAG, -1, &netlink, err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TCP sockets of a network namespace, as sock_diag(7) tells them, and how
+ * The TCP and UDP sockets of a network namespace, as sock_diag(7) tells them, and how
  * to end one. A connection on loopback is two sockets, one for each end.
  */
 #pragma once
@@ -26,7 +26,8 @@ struct brunt_end {
 struct brunt_connection {
 	struct inet_diag_sockid id; /* with the cookie, which no later socket has again */
 	uint8_t family;		    /* of the socket: AF_INET, AF_INET6 */
-	uint8_t state;		    /* TCP_ESTABLISHED, ... of netinet/tcp.h */
+	uint8_t protocol;	    /* IPPROTO_TCP; IPPROTO_UDP */
+	uint8_t state;		    /* TCP_ESTABLISHED, ... of netinet/tcp.h; of UDP that alone: it is connected */
 	struct brunt_end local, remote;
 	uint32_t inode; /* 0: no process has it (yet, or any more) */
 	uint32_t mark;
@@ -44,8 +45,14 @@ int brunt_connections_visit(struct brunt_netlink *netlink, uint32_t states,
 			    int (*visit)(void *user, const struct brunt_connection *connection), void *user,
 			    struct brunt_error *err);
 
+/* The same of UDP: every connected socket. -ENOENT: this kernel cannot list them (CONFIG_INET_UDP_DIAG). */
+int brunt_connections_visit_udp(struct brunt_netlink *netlink,
+				int (*visit)(void *user, const struct brunt_connection *connection), void *user,
+				struct brunt_error *err);
+
 /*
- * Ends it: who waits for it in a call gets ECONNABORTED, the peer a reset. 0; -ENOENT when it is gone already; -EPERM,
+ * Ends it: who waits for it in a call gets ECONNABORTED, the peer of TCP a reset. A UDP socket is
+ * not connected any more, and its next call fails with ECONNABORTED. 0; -ENOENT when it is gone already; -EPERM,
  * -ENOTSUP, -errno.
  */
 int brunt_connection_destroy(struct brunt_netlink *netlink, const struct brunt_connection *connection);

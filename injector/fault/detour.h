@@ -29,6 +29,7 @@
 #include "brunt/target.h"
 
 struct brunt_error;
+struct brunt_names_params;
 
 enum brunt_detour_direction { BRUNT_DETOUR_EGRESS = 1, BRUNT_DETOUR_INGRESS = 2, BRUNT_DETOUR_BOTH = 3 };
 
@@ -40,7 +41,8 @@ struct brunt_detour_match {
 	const struct brunt_list *to, *local, *except; /* of struct brunt_endpoint; may be empty */
 	const struct brunt_list
 		*interfaces; /* of const char *: of a target that is not an interface; empty: all that are up */
-	double flows;	     /* share of flows, 0..1, by a hash of both ends and the seed; 1: all */
+	const struct brunt_names_params *names; /* how host names among them are looked up; may be NULL */
+	double flows;				/* share of flows, 0..1, by a hash of both ends and the seed; 1: all */
 };
 
 struct brunt_leg {
@@ -103,6 +105,9 @@ int brunt_detour_verify(struct brunt_detour *detour, struct brunt_error *err);
 /* seen, matched, hit (sent round); detached when a classifier, a device or the linger is gone. */
 int brunt_detour_poll(struct brunt_detour *detour, struct brunt_hits *ret);
 
+/* As brunt_injector.news. */
+bool brunt_detour_news(struct brunt_detour *detour, char *buf, size_t size);
+
 /* Calls visit for every leg, inside its network namespace; ends at the first non-zero, which it returns. */
 int brunt_detour_visit(struct brunt_detour *detour, int (*visit)(void *opaque, struct brunt_leg *leg, void *user),
 		       void *user, struct brunt_error *err);
@@ -115,6 +120,17 @@ int brunt_detour_settled(struct brunt_detour *detour, struct brunt_error *err);
 
 /* Packets that waited in the legs when detach let them be lost. */
 uint64_t brunt_detour_lost(const struct brunt_detour *detour);
+
+/* What seldom happens, counted from load on. Only marks_lost changes a packet. */
+struct brunt_detour_extra {
+	uint64_t expired; /* packets let pass because the lease had run out */
+	uint64_t gone;	  /* packets let pass because our device was not there any more */
+	uint64_t foreign; /* frames that others sent on our device, dropped */
+	uint64_t
+		marks_lost; /* packets that lost skb->mark or priority: all that had one through TAP; through veth, those
+			      * with a mark and a priority above 15, which keep the mark */
+};
+void brunt_detour_read(const struct brunt_detour *detour, struct brunt_detour_extra *ret);
 
 void brunt_detour_unload(struct brunt_detour *detour);
 

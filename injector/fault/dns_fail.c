@@ -78,8 +78,6 @@ static void make_policy(struct dns_state *state, uint64_t seed)
 		.types = &params->types,
 		.action = (enum brunt_dns_action)params->answer,
 		.ttl = (uint32_t)(params->ttl / BRUNT_S),
-		.delay = params->delay,
-		.threshold = brunt_bpf_chance(params->probability),
 		.seed = seed,
 	};
 	BRUNT_FOREACH (const struct brunt_endpoint, endpoint, params->addresses) {
@@ -172,6 +170,12 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 		return r;
 	}
 	state->victims = victims;
+	r = dns_old_sockets(state, false, &state->deaf, err);
+	if (r && state->params->reopen) {
+		state->victims = NULL;
+		brunt_dns_places_close(&state->places);
+		return r;
+	}
 	ret_undo->version = 1;
 	return 0;
 }
@@ -254,7 +258,7 @@ static int attach_hooks(struct dns_state *state, const struct brunt_item *item, 
 /* All are forked, then the answers are collected: the wait is shared. */
 static int start_responders(struct dns_state *state, struct brunt_error *err)
 {
-	uint64_t now = brunt_now();
+	uint64_t now = brunt_now(), wait = state->lease / 2 > ANSWER_WAIT_NS ? state->lease / 2 : ANSWER_WAIT_NS;
 	int r = 0;
 
 	state->started = 0;
@@ -265,8 +269,20 @@ static int start_responders(struct dns_state *state, struct brunt_error *err)
 		state->started += !r;
 	}
 	for (size_t i = 0; !r && i < state->started; i++)
-		r = brunt_responder_await(&state->responders[i], now + ANSWER_WAIT_NS, err);
+		r = brunt_responder_await(&state->responders[i], now + wait, err);
 	return r;
+}
+
+static int dns_change(void *opaque, uint64_t elapsed_ns, struct brunt_error *err)
+{
+	struct dns_state *state = opaque;
+	uint64_t chance = brunt_bpf_chance(brunt_ramp_at(&state->params->probability, elapsed_ns));
+	uint64_t delay = (uint64_t)brunt_ramp_at(&state->params->delay, elapsed_ns);
+
+	(void)err;
+	for (size_t i = 0; i < state->started; i++)
+		brunt_responder_tune(&state->responders[i], chance, delay);
+	return 0;
 }
 
 static int dns_attach(void *opaque, struct brunt_error *err)
@@ -274,6 +290,7 @@ static int dns_attach(void *opaque, struct brunt_error *err)
 	struct dns_state *state = opaque;
 	int r = start_responders(state, err);
 
+	(void)dns_change(state, 0, NULL);
 	state->cut = false;
 	state->control->processes = state->kind == BRUNT_TARGET_PROCESS;
 	if (!r && state->control->processes)
@@ -303,15 +320,16 @@ static uint64_t reach(const struct dns_state *state, uint64_t expires)
 static int dns_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 {
 	struct dns_state *state = opaque;
+	size_t deaf;
 
 	for (size_t i = 0; i < state->started; i++) {
 		if (brunt_responder_is_lost(&state->responders[i]))
 			return brunt_fail(err, EPIPE, "the responder is gone");
-		brunt_responder_renew(&state->responders[i], expires + state->lease / 2);
-		brunt_responder_set(&state->responders[i], true);
+		brunt_responder_begin(&state->responders[i], expires + state->lease / 2);
 	}
 	brunt_bpf_arm(&state->bpf, reach(state, expires));
-	return 0;
+	/* Now, so that the new ones are turned. */
+	return state->params->reopen ? dns_old_sockets(state, true, &deaf, err) : 0;
 }
 
 static void dns_renew(void *opaque, uint64_t expires)
@@ -335,7 +353,7 @@ static void dns_disarm(void *opaque)
 	brunt_bpf_disarm(&state->bpf);
 	for (size_t i = 0; i < state->started; i++) {
 		state->cut |= brunt_responder_is_lost(&state->responders[i]);
-		brunt_responder_set(&state->responders[i], false);
+		brunt_responder_pause(&state->responders[i]);
 	}
 }
 
@@ -396,9 +414,10 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.wants = BRUNT_WANT_CGROUP | BRUNT_WANT_PROCESSES,
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
-	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
-			UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE |
-			UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID,
+	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE |
+			UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID,
+	/* other network namespaces; a resolv.conf, or a way to it, that is closed to others */
+	.useful = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_DAC_READ_SEARCH,
 	.hit_noun = "lookups hurt",
 	.table = &dns_table,
 	.probe = dns_probe,
@@ -409,6 +428,7 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.attach = dns_attach,
 	.arm = dns_arm,
 	.renew = dns_renew,
+	.change = dns_change,
 	.poll = dns_poll,
 	.disarm = dns_disarm,
 	.verify = dns_verify,

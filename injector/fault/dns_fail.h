@@ -27,9 +27,11 @@ struct dns_params {
 	struct brunt_list types;	 /* of int: enum brunt_dns_type */
 	int answer;			 /* enum brunt_dns_action */
 	struct brunt_list addresses;	 /* of struct brunt_endpoint */
-	uint64_t ttl, delay;		 /* ns */
-	double probability;
+	uint64_t ttl;			 /* ns */
+	struct brunt_ramp delay;	 /* ns */
+	struct brunt_ramp probability;
 	struct brunt_list servers; /* of struct brunt_endpoint */
+	bool reopen;
 };
 
 struct dns_state {
@@ -44,11 +46,18 @@ struct dns_state {
 	struct brunt_responder responders[BRUNT_DNS_PLACES_MAX]; /* one for each place */
 	size_t started;						 /* of them */
 	struct brunt_hits ended;				 /* what responders counted that have ended */
-	bool has_cookies;					 /* the kernel tells network namespaces apart */
-	bool cut;						 /* a responder was gone before it was told to go */
+	size_t deaf;	  /* sockets of the target that were connected to a name server when it was prepared */
+	bool has_cookies; /* the kernel tells network namespaces apart */
+	bool cut;	  /* a responder was gone before it was told to go */
 	uint64_t lease;
 	char mount[PATH_MAX];
 };
+
+/*
+ * Counts the target's sockets, UDP and TCP, that are connected to one of its name servers: what goes through them is not
+ * turned. ends: ends them, so that the target makes new ones. 0 or -errno.
+ */
+int dns_old_sockets(struct dns_state *state, bool ends, size_t *ret_count, struct brunt_error *err);
 
 extern const struct brunt_table dns_table;
 int dns_validate(const void *params, int kind, struct brunt_error *err);

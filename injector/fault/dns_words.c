@@ -2,6 +2,7 @@
 /* dns.fail in words: its parameters, what it would do, what it did, and why it did nothing. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,14 +52,18 @@ static const struct brunt_param params[] = {
 		      .help = "the wrong addresses of the answer `address`: IPv4 for A, IPv6 for AAAA"),
 	BRUNT_DURATION(struct dns_params, ttl, .max = 3600e9, .def = "0s",
 		       .help = "how long caches may keep a wrong address, also after the fault; whole seconds"),
-	BRUNT_DURATION(struct dns_params, delay, .max = 60e9, .example = "\"2s\"",
-		       .help = "the answer comes so much later"),
-	BRUNT_RATIO(struct dns_params, probability, .def = "100%", .max = 1,
-		    .help = "chance that a lookup is hurt, its questions for IPv4 and IPv6 together"),
+	BRUNT_RAMP(struct dns_params, delay, BRUNT_T_DURATION, .max = 60e9, .example = "\"2s\"",
+		   .help = "the answer comes so much later"),
+	BRUNT_RAMP(struct dns_params, probability, BRUNT_T_RATIO, .def = "100%", .max = 1,
+		   .help = "chance that a lookup is hurt, its questions for IPv4 and IPv6 together"),
 	BRUNT_LIST_OF(
 		struct dns_params, servers, BRUNT_T_ENDPOINT, .count_max = 5, .example = "[\"10.0.0.2:5353\"]",
 		.help = "name servers that the target asks besides those of its /etc/resolv.conf; port 53 when left "
 			"out"),
+	BRUNT_BOOL(
+		struct dns_params, reopen,
+		.help = "when it begins, sockets that the target has connected to a name server are ended, so that it makes "
+			"new ones: lookups through the old are not hurt"),
 	{ 0 },
 };
 
@@ -100,6 +105,7 @@ static int check_addresses(const struct brunt_list *endpoints, const char *key, 
 int dns_validate(const void *object, int kind, struct brunt_error *err)
 {
 	const struct dns_params *p = object;
+	bool late = p->delay.from > 0 || p->delay.to > 0;
 	int r = check_names(&p->names, "names", err);
 
 	(void)kind;
@@ -115,9 +121,9 @@ int dns_validate(const void *object, int kind, struct brunt_error *err)
 				  p->addresses.count ? "addresses" : "ttl");
 	if (p->ttl % BRUNT_S)
 		return brunt_fail(err, EINVAL, "'ttl' has whole seconds");
-	if (p->answer == BRUNT_DNS_SAY_TRUTH && !p->delay)
+	if (p->answer == BRUNT_DNS_SAY_TRUTH && !late)
 		return brunt_fail(err, EINVAL, "the answer 'real' needs 'delay': else nothing would happen");
-	if (p->answer == BRUNT_DNS_SAY_NOTHING && p->delay)
+	if (p->answer == BRUNT_DNS_SAY_NOTHING && late)
 		return brunt_fail(err, EINVAL, "the answer 'timeout' never comes, so 'delay' means nothing");
 	return 0;
 }
@@ -168,8 +174,11 @@ void dns_describe(const struct brunt_fault *fault, const struct brunt_victims *v
 	for (size_t i = 0; answers[i].name; i++)
 		if (answers[i].value == p->answer)
 			append(buf, size, "%s", answers[i].name);
-	if (p->delay)
-		append(buf, size, " after %s", brunt_duration_print(p->delay, delay, sizeof(delay)));
+	if (brunt_ramp_moves(&p->delay))
+		append(buf, size, ", up to %s late",
+		       brunt_duration_print((uint64_t)fmax(p->delay.from, p->delay.to), delay, sizeof(delay)));
+	else if (p->delay.from > 0)
+		append(buf, size, " after %s", brunt_duration_print((uint64_t)p->delay.from, delay, sizeof(delay)));
 	append(buf, size, " from a responder, to which cgroup programs turn lookups");
 	if (victims && victims->matched && victims->items[0].kind == BRUNT_TARGET_PROCESS)
 		append(buf, size, " of %zu process%s", victims->picked, victims->picked == 1 ? "" : "es");
@@ -230,6 +239,11 @@ static void tell_near_miss(const struct dns_state *state, uint64_t strangers, st
 		       "%" PRIu64 " lookup%s went to %s, which its resolv.conf does not name; say it in "
 		       "'servers'",
 		       strangers, strangers == 1 ? "" : "s", address);
+	else if (!ret->seen && state->deaf && !p->reopen)
+		append(text, size,
+		       "no lookup came by; %zu socket%s that the target had connected to a name server before %s not seen: "
+		       "say 'reopen'",
+		       state->deaf, state->deaf == 1 ? "" : "s", state->deaf == 1 ? "is" : "are");
 	else if (!ret->seen)
 		append(text, size,
 		       "no lookup came by; those through nscd, systemd-resolved's own socket, or encrypted "
@@ -244,8 +258,7 @@ static void tell_near_miss(const struct dns_state *state, uint64_t strangers, st
 			append(text, size, "that the fault is about");
 		tell_names(state, text, size);
 	} else {
-		append(text, size, "%" PRIu64 " matched, but chance (%g %%) spared them all", ret->matched,
-		       p->probability * 100);
+		append(text, size, "%" PRIu64 " matched, but chance spared them all", ret->matched);
 	}
 }
 

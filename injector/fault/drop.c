@@ -237,6 +237,7 @@ int brunt_drop_load(const struct brunt_fault *fault, const struct brunt_fault_co
 	state->control = &state->skel->bss->control;
 	find_programs(state);
 	r = load_rules(state, err);
+	r = r ?: brunt_bpf_names(&state->bpf, drop->names, context, err);
 	r = r ?: fill_order(state, context->seed, label, err);
 	if (r)
 		return r;

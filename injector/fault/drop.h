@@ -17,13 +17,14 @@ struct brunt_error;
 struct brunt_fault;
 struct brunt_fault_context;
 struct brunt_hits;
+struct brunt_names_params;
 struct brunt_undo_record;
 struct brunt_victims;
 
 enum brunt_direction { BRUNT_EGRESS = 1, BRUNT_INGRESS = 2, BRUNT_BOTH_WAYS = 3 };
 extern const struct brunt_value brunt_directions[]; /* the words, for tables */
 
-#define BRUNT_ENDPOINT_HELP "address[/prefix][:port[-port]][/protocol], [v6]:port, or :port"
+#define BRUNT_ENDPOINT_HELP "address[/prefix] or host name[:port[-port]][/protocol], [v6]:port, or :port"
 
 /* As in tc-netem(8), "loss gemodel". */
 struct brunt_gemodel {
@@ -47,6 +48,7 @@ struct brunt_drop {
 	const char *group; /* "that opens a connection": what matching packets are besides their ends, or NULL */
 	int direction;	   /* enum brunt_direction */
 	const struct brunt_list *to, *local, *except;
+	const struct brunt_names_params *names; /* how names among them are looked up; may be NULL */
 	const struct brunt_drop_member *members;
 	size_t member_count;
 	bool one_way; /* members: only from an earlier group to a later one */

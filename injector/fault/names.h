@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <linux/capability.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,11 @@ extern const struct brunt_table brunt_names_table;
 
 #define BRUNT_NAMES_MAX	      32 /* different names in one fault */
 #define BRUNT_NAMES_ADDRESSES 16 /* of one name */
+
+/* What looking names up is done with: to become nobody, and to see with a target's eyes. For .useful of an injector. */
+#define BRUNT_NAMES_USEFUL                                                                                             \
+	(UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SYS_CHROOT |                       \
+	 UINT64_C(1) << CAP_SYS_ADMIN)
 
 struct brunt_names; /* opaque */
 

@@ -274,6 +274,7 @@ int brunt_network_load(const struct brunt_fault *fault, const struct brunt_fault
 		.local = &params->local,
 		.except = &params->except,
 		.interfaces = &params->interfaces,
+		.names = params->names,
 		.flows = params->flows,
 	};
 	(void)snprintf(label, sizeof(label), "%s %u", fault->injector->name, fault->step);
@@ -393,6 +394,11 @@ int brunt_network_poll(void *opaque, struct brunt_hits *ret)
 	ret->unwanted = count_unwanted(state);
 	brunt_bpf_near_miss(ret, "packet", &state->params->to, 1);
 	return 0;
+}
+
+bool brunt_network_news(void *opaque, char *buf, size_t size)
+{
+	return brunt_detour_news(((struct network_state *)opaque)->detour, buf, size);
 }
 
 void brunt_network_hurry(void *opaque)

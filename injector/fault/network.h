@@ -36,6 +36,7 @@ int brunt_network_arm(void *state, uint64_t expires, struct brunt_error *err);
 void brunt_network_renew(void *state, uint64_t expires);
 int brunt_network_change(void *state, uint64_t elapsed, struct brunt_error *err);
 int brunt_network_poll(void *state, struct brunt_hits *ret);
+bool brunt_network_news(void *state, char *buf, size_t size);
 void brunt_network_hurry(void *state);
 void brunt_network_disarm(void *state);
 int brunt_network_verify(void *state, struct brunt_error *err);

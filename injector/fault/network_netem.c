@@ -82,6 +82,7 @@ static const struct brunt_table rate_table = {
 	.renew = brunt_network_renew, \
 	.change = brunt_network_change, \
 	.poll = brunt_network_poll, \
+	.news = brunt_network_news, \
 	.hurry = brunt_network_hurry, \
 	.disarm = brunt_network_disarm, \
 	.verify = brunt_network_verify, \

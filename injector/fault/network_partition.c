@@ -20,19 +20,23 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "fault/bpf.h"
+#include "fault/names.h"
 #include "fault/drop.h"
+#include "fault/protect.h"
 
 #define MEMBERS_MAX 512
 
 struct partition_params {
 	struct brunt_list from, except;
+	struct brunt_names_params *names;
 	json_t *groups; /* borrowed from the plan's document */
 	int direction;
 	bool one_way;
 };
 
 static const struct brunt_param partition_params[] = {
-	BRUNT_LIST_OF(struct partition_params, from, BRUNT_T_ENDPOINT, .example = "[\"10.0.1.0/24\", \"10.0.2.7\"]",
+	BRUNT_LIST_OF(struct partition_params, from, BRUNT_T_ENDPOINT, .names = true,
+		      .example = "[\"10.0.1.0/24\", \"10.0.2.7\"]",
 		      .help = "what the target is cut off from: " BRUNT_ENDPOINT_HELP),
 	{ .key = "groups",
 	  .type = BRUNT_T_ANY,
@@ -40,8 +44,10 @@ static const struct brunt_param partition_params[] = {
 	  .example = "[[\"10.0.0.1\", \"10.0.0.2\"], [\"10.0.0.3\"]]",
 	  .help = "instead of `from`: arrays of addresses or networks; what passes the target from one group to another "
 		  "is lost, all else passes" },
-	BRUNT_LIST_OF(struct partition_params, except, BRUNT_T_ENDPOINT, .example = "[\":22/tcp\"]",
+	BRUNT_LIST_OF(struct partition_params, except, BRUNT_T_ENDPOINT, .names = true, .example = "[\":22/tcp\"]",
 		      .help = "never packets with one of these at either end"),
+	BRUNT_OBJECT(struct partition_params, names, struct brunt_names_params, &brunt_names_table,
+		     .help = "how host names are looked up"),
 	BRUNT_ENUM(struct partition_params, direction, .def = "both", .values = brunt_directions,
 		   .help = "of `from`: a partition of one direction alone"),
 	BRUNT_BOOL(struct partition_params, one_way,
@@ -188,6 +194,7 @@ static int partition_load(const struct brunt_fault *fault, const struct brunt_fa
 		.direction = p->direction,
 		.to = &p->from,
 		.except = &p->except,
+		.names = p->names,
 		.one_way = p->one_way,
 	};
 	int r = p->groups ? new_members(p->groups, &members, &drop.member_count, err) : 0;
@@ -200,6 +207,34 @@ static int partition_load(const struct brunt_fault *fault, const struct brunt_fa
 	return brunt_drop_load(fault, context, &drop, ret_state, err);
 }
 
+/* The number of the group that an end is in; 0: none. */
+static uint32_t group_of(const struct brunt_drop_member *members, size_t count, const struct brunt_endpoint *end)
+{
+	for (size_t i = 0; i < count; i++)
+		if (brunt_endpoint_covers(&members[i].endpoint, end))
+			return members[i].group;
+	return 0;
+}
+
+static enum brunt_harm partition_harm(const void *params, const struct brunt_endpoint *own,
+				      const struct brunt_endpoint *remote)
+{
+	const struct partition_params *p = params;
+	BRUNT_AUTO_FREE struct brunt_drop_member *members = NULL;
+	uint32_t one, other;
+	size_t count = 0;
+
+	if (!brunt_way_is_meant(&p->from, NULL, &p->except, own, remote))
+		return BRUNT_HARM_NONE;
+	if (!p->groups)
+		return BRUNT_HARM_CUTS;
+	if (new_members(p->groups, &members, &count, NULL))
+		return BRUNT_HARM_NONE;
+	one = group_of(members, count, own);
+	other = group_of(members, count, remote);
+	return one && other && one != other ? BRUNT_HARM_CUTS : BRUNT_HARM_NONE;
+}
+
 const struct brunt_injector brunt_fault_network_partition = {
 	.name = "network.partition",
 	.summary = "addresses cannot reach each other any more",
@@ -209,17 +244,20 @@ const struct brunt_injector brunt_fault_network_partition = {
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER | 1 << BRUNT_TARGET_INTERFACE,
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
 			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH,
+	.useful = BRUNT_NAMES_USEFUL,
 	.hit_noun = "packets dropped",
 	.table = &partition_table,
 	.probe = brunt_drop_probe,
 	.validate = partition_validate,
 	.describe = partition_describe,
+	.harm = partition_harm,
 	.load = partition_load,
 	.prepare = brunt_drop_prepare,
 	.attach = brunt_drop_attach,
 	.arm = brunt_bpf_op_arm,
 	.renew = brunt_bpf_op_renew,
 	.poll = brunt_drop_poll,
+	.news = brunt_bpf_op_news,
 	.disarm = brunt_bpf_op_disarm,
 	.verify = brunt_bpf_op_verify,
 	.detach = brunt_bpf_op_detach,

@@ -14,7 +14,9 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "fault/bpf.h"
+#include "fault/names.h"
 #include "fault/drop.h"
+#include "fault/protect.h"
 
 enum connection { ANY_CONNECTION, NEW, ESTABLISHED };
 
@@ -23,6 +25,7 @@ struct drop_params {
 	struct brunt_gemodel *gemodel;
 	uint64_t nth, first, budget;
 	struct brunt_list to, local, except;
+	struct brunt_names_params *names;
 	int direction;
 	struct brunt_list tcp_flags; /* of int: a bit of the header's flags, perhaps with NOT_SET */
 	int state;		     /* enum connection */
@@ -121,14 +124,16 @@ static const struct brunt_param drop_params[] = {
 		   .help = "only of the first so many packets that match in the run; later ones pass"),
 	BRUNT_UINT(struct drop_params, budget, .min = 1, .max = 1e12, .example = "1000",
 		   .help = "at most so many packets are lost in the run; what comes after passes"),
-	BRUNT_LIST_OF(struct drop_params, to, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.5:5432/tcp\"]",
+	BRUNT_LIST_OF(struct drop_params, to, BRUNT_T_ENDPOINT, .names = true, .example = "[\"10.0.0.5:5432/tcp\"]",
 		      .help = "only packets to or from these remote ends: " BRUNT_ENDPOINT_HELP
 			      "; later fragments of a "
 			      "packet carry no ports and are judged by address"),
-	BRUNT_LIST_OF(struct drop_params, local, BRUNT_T_ENDPOINT, .example = "[\":8080/tcp\"]",
+	BRUNT_LIST_OF(struct drop_params, local, BRUNT_T_ENDPOINT, .names = true, .example = "[\":8080/tcp\"]",
 		      .help = "only packets whose end at the target is one of these"),
-	BRUNT_LIST_OF(struct drop_params, except, BRUNT_T_ENDPOINT, .example = "[\"10.0.0.2:53\"]",
+	BRUNT_LIST_OF(struct drop_params, except, BRUNT_T_ENDPOINT, .names = true, .example = "[\"10.0.0.2:53\"]",
 		      .help = "never packets with one of these at either end"),
+	BRUNT_OBJECT(struct drop_params, names, struct brunt_names_params, &brunt_names_table,
+		     .help = "how host names are looked up"),
 	BRUNT_ENUM(struct drop_params, direction, .def = "both", .values = brunt_directions,
 		   .help = "which packets are lost"),
 	BRUNT_LIST_OF(
@@ -233,6 +238,7 @@ static struct brunt_drop drop_of(const struct drop_params *p)
 		.to = &p->to,
 		.local = &p->local,
 		.except = &p->except,
+		.names = p->names,
 		.flags = flags_of(p),
 		.probability = &p->probability,
 		.model = p->gemodel,
@@ -257,6 +263,22 @@ static int drop_load(const struct brunt_fault *fault, const struct brunt_fault_c
 	return brunt_drop_load(fault, context, &drop, ret_state, err);
 }
 
+/* Half of the packets of a connection, and it is as good as cut. */
+#define CUT_FROM 0.5
+
+static enum brunt_harm drop_harm(const void *params, const struct brunt_endpoint *own,
+				 const struct brunt_endpoint *remote)
+{
+	const struct drop_params *p = params;
+	const struct brunt_drop drop = drop_of(p);
+
+	if (!brunt_way_is_meant(&p->to, &p->local, &p->except, own, remote))
+		return BRUNT_HARM_NONE;
+	if (drop.flags.mask && (remote->protocol == IPPROTO_UDP || (p->state == NEW && own->port_max)))
+		return BRUNT_HARM_NONE;
+	return brunt_drop_share(&drop) >= CUT_FROM ? BRUNT_HARM_CUTS : BRUNT_HARM_HURTS;
+}
+
 const struct brunt_injector brunt_fault_packet_drop = {
 	.name = "packet.drop",
 	.summary = "packets are lost, as on a bad network",
@@ -267,11 +289,13 @@ const struct brunt_injector brunt_fault_packet_drop = {
 	/* the last two for the sockets of processes of other users: pidfd_getfd(), and to list /proc/PID/fd */
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
 			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH,
+	.useful = BRUNT_NAMES_USEFUL,
 	.hit_noun = "packets dropped",
 	.table = &drop_table,
 	.probe = brunt_drop_probe,
 	.validate = drop_validate,
 	.describe = drop_describe,
+	.harm = drop_harm,
 	.load = drop_load,
 	.prepare = brunt_drop_prepare,
 	.attach = brunt_drop_attach,
@@ -279,6 +303,7 @@ const struct brunt_injector brunt_fault_packet_drop = {
 	.arm = brunt_bpf_op_arm,
 	.renew = brunt_bpf_op_renew,
 	.poll = brunt_drop_poll,
+	.news = brunt_bpf_op_news,
 	.disarm = brunt_bpf_op_disarm,
 	.verify = brunt_bpf_op_verify,
 	.detach = brunt_bpf_op_detach,

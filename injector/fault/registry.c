@@ -7,6 +7,8 @@
 extern const struct brunt_injector brunt_fault_packet_drop;
 extern const struct brunt_injector brunt_fault_network_partition;
 extern const struct brunt_injector brunt_fault_connect_fail;
+extern const struct brunt_injector brunt_fault_network_netem;
+extern const struct brunt_injector brunt_fault_network_rate;
 extern const struct brunt_injector brunt_fault_network_reset;
 extern const struct brunt_injector brunt_fault_tcp_hold;
 extern const struct brunt_injector brunt_fault_dns_fail;
@@ -14,9 +16,17 @@ extern const struct brunt_injector brunt_fault_process_kill;
 extern const struct brunt_injector brunt_fault_process_pause;
 
 const struct brunt_injector *const brunt_injectors[] = {
-	&brunt_fault_packet_drop,   &brunt_fault_network_partition, &brunt_fault_connect_fail,
-	&brunt_fault_network_reset, &brunt_fault_tcp_hold,	    &brunt_fault_dns_fail,
-	&brunt_fault_process_kill,  &brunt_fault_process_pause,	    NULL,
+	&brunt_fault_network_netem,
+	&brunt_fault_network_rate,
+	&brunt_fault_packet_drop,
+	&brunt_fault_network_partition,
+	&brunt_fault_connect_fail,
+	&brunt_fault_network_reset,
+	&brunt_fault_tcp_hold,
+	&brunt_fault_dns_fail,
+	&brunt_fault_process_kill,
+	&brunt_fault_process_pause,
+	NULL,
 };
 
 static const struct brunt_injector *const *overriding;

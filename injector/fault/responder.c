@@ -104,9 +104,22 @@ bool brunt_responder_is_lost(const struct brunt_responder *responder)
 	return responder->pidfd >= 0 && poll(&event, 1, 0) == 1;
 }
 
-void brunt_responder_set(struct brunt_responder *responder, bool active)
+void brunt_responder_tune(struct brunt_responder *responder, uint64_t threshold, uint64_t delay)
 {
-	__atomic_store_n(&responder->page->active, active, __ATOMIC_RELEASE);
+	__atomic_store_n(&responder->page->threshold, threshold, __ATOMIC_RELEASE);
+	__atomic_store_n(&responder->page->delay, delay, __ATOMIC_RELEASE);
+}
+
+void brunt_responder_begin(struct brunt_responder *responder, uint64_t gives_up)
+{
+	brunt_responder_renew(responder, gives_up);
+	__atomic_store_n(&responder->page->active, 1, __ATOMIC_RELEASE);
+}
+
+void brunt_responder_pause(struct brunt_responder *responder)
+{
+	__atomic_store_n(&responder->page->active, 0, __ATOMIC_RELEASE);
+	brunt_responder_renew(responder, 0);
 }
 
 void brunt_responder_renew(struct brunt_responder *responder, uint64_t gives_up)

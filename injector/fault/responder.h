@@ -43,9 +43,7 @@ struct brunt_dns_policy {
 	enum brunt_dns_action action;
 	struct brunt_dns_address addresses[BRUNT_DNS_ADDRESSES];
 	size_t address_count;
-	uint32_t ttl;	    /* seconds */
-	uint64_t delay;	    /* ns */
-	uint64_t threshold; /* of 2^32, see brunt_bpf_chance() */
+	uint32_t ttl; /* seconds */
 	uint64_t seed;
 };
 
@@ -58,8 +56,10 @@ bool brunt_dns_is_meant(const struct brunt_dns_policy *policy, const struct brun
 
 struct brunt_responder_page {
 	/* orders */
-	uint64_t gives_up; /* CLOCK_BOOTTIME ns: the responder kills itself then */
-	uint32_t active;   /* 0: pass on everything, also what is held back */
+	uint64_t gives_up;  /* CLOCK_BOOTTIME ns: the responder kills itself then; 0: only when the holder ends */
+	uint32_t active;    /* 0: pass on everything, also what is held back */
+	uint64_t threshold; /* chance that a lookup is hurt, of 2^32, see brunt_bpf_chance() */
+	uint64_t delay;	    /* of the answer, ns */
 	/* reports; whoever reads them believes nothing of it */
 	uint64_t beat; /* CLOCK_BOOTTIME ns of the last round of its loop */
 	uint64_t seen, matched, hit;
@@ -97,11 +97,15 @@ int brunt_responder_await(struct brunt_responder *responder, uint64_t until, str
 /* Has it ended without being told to? */
 bool brunt_responder_is_lost(const struct brunt_responder *responder);
 
-/* Begin, or pass on everything. A store. */
-void brunt_responder_set(struct brunt_responder *responder, bool active);
+/* How likely, and how late. Stores. */
+void brunt_responder_tune(struct brunt_responder *responder, uint64_t threshold, uint64_t delay);
 
-/* Later than what it had. A store. */
+/* It begins, and kills itself at gives_up unless that is renewed. Stores. */
+void brunt_responder_begin(struct brunt_responder *responder, uint64_t gives_up);
 void brunt_responder_renew(struct brunt_responder *responder, uint64_t gives_up);
+
+/* It passes on everything, which harms nobody, and may wait for another beginning for as long as it takes. Stores. */
+void brunt_responder_pause(struct brunt_responder *responder);
 
 /*
  * Tells it to end: it passes on what it holds back, waits a moment for the answers, and ends. Does not wait; then

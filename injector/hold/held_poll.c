@@ -78,6 +78,14 @@ static void look_after(struct brunt_held *held, struct held_slot *slot)
 		held_tell_lost(held, slot, -ESRCH, "its target is gone");
 }
 
+static void tell_news(struct brunt_held *held, struct held_slot *slot)
+{
+	struct brunt_report report = { .kind = BRUNT_REPORT_NEWS, .index = slot->step->index };
+
+	if (slot->injector->news && slot->injector->news(slot->state, report.text, sizeof(report.text)))
+		held_report(held, &report);
+}
+
 void brunt_held_poll(struct brunt_held *held)
 {
 	for (uint32_t i = 0; i < held->plan->step_count; i++) {
@@ -86,6 +94,7 @@ void brunt_held_poll(struct brunt_held *held)
 		if (!slot->step || !slot->loaded || !(slot->armed || slot->off || slot->happened || slot->was_held))
 			continue;
 		held_report_hits(held, slot);
+		tell_news(held, slot);
 		if (slot->armed || slot->off)
 			look_after(held, slot);
 	}

@@ -97,6 +97,9 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "clean", "boolean", false, "false: residue" },
 		{ "hit", "integer", false, "in all" },
 		{ "why", "string", true, "" } } },
+	{ "fault.news", "what became known while a fault was held", {
+		{ "step", "string", false, "" },
+		{ "text", "string", false, "such as the addresses that its host names stand for" } } },
 	{ "fault.lost", "a fault went away while it should have been held", {
 		{ "step", "string", false, "" },
 		{ "why", "string", false, "" },

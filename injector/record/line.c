@@ -147,6 +147,12 @@ static void say_pulse(const struct brunt_story *story, const json_t *event, stru
 			  json_is_true(json_object_get(event, "on")) ? "on again" : "off");
 }
 
+static void say_news(const struct brunt_story *story, const json_t *event, struct row *row)
+{
+	(void)story;
+	row_print(row, "fault '%s': %s", named(event, "step"), named(event, "text"));
+}
+
 static void say_lost(const struct brunt_story *story, const json_t *event, struct row *row)
 {
 	char why[512];
@@ -248,6 +254,7 @@ static const struct {
 	{ "fault.applied", say_applied },
 	{ "fault.reverted", say_reverted },
 	{ "fault.pulse", say_pulse },
+	{ "fault.news", say_news },
 	{ "fault.lost", say_lost },
 	{ "condition", say_condition },
 	{ "guardrail", say_guardrail },

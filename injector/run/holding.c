@@ -176,6 +176,11 @@ static void on_report(struct controller *ctl, const struct brunt_report *report)
 					ctl->plan->steps[report->index]->name, "on",
 					!!(report->flags & BRUNT_REPORT_ON));
 		break;
+	case BRUNT_REPORT_NEWS:
+		if (report->index < ctl->plan->step_count)
+			controller_emit(ctl, "fault.news", report->at, "{s:s, s:s}", "step",
+					ctl->plan->steps[report->index]->name, "text", report->text);
+		break;
 	case BRUNT_REPORT_LAPSED:
 		controller_stop(ctl, STOP_LEASE,
 				"the lease ran out: the controller was stopped or starved for longer "

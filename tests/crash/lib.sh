@@ -5,6 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../functional/lib.sh"
 
 PORT=8090
+LEASE_MS=$((500 * SLOW))
 declare -A pid_of # for the tests
 
 # Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
@@ -15,7 +16,7 @@ each_kind() {
 	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
 	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
 	trap 'exit 143' HUP INT TERM
-	for KIND in ${KINDS:-packet.drop connect.fail dns.fail process.pause tcp.hold}; do
+	for KIND in ${KINDS:-network.netem packet.drop network.partition connect.fail dns.fail process.pause tcp.hold}; do
 		export KIND
 		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
 	done
@@ -31,6 +32,8 @@ each_kind() {
 # The JSON of the fault of that kind.
 fault_json() {
 	case $1 in
+	network.netem) echo '"fault": "network.netem", "delay": "200ms"' ;;
+	network.partition) echo '"fault": "network.partition", "from": ["127.0.0.1"]' ;;
 	connect.fail) echo '"fault": "connect.fail", "errno": "ECONNREFUSED"' ;;
 	tcp.hold) echo "\"fault\": \"tcp.hold\", \"to\": \"127.0.0.1:$PORT\", \"connections\": 20" ;;
 	dns.fail) echo '"fault": "dns.fail", "servers": ["127.0.0.1"]' ;;
@@ -58,7 +61,7 @@ victim_end() {
 # plan NAME FAULT-JSON [OTHER-JSON]: a fault that is held until the run is ended.
 plan() {
 	cat >"$WORK/$1.json" <<-END
-	{ "schema": 1, "name": "$1", ${3:-}
+	{ "schema": 1, "name": "$1", "lease": "${LEASE_MS}ms", ${3:-}
 	  "targets": { "victim": { "process": { "pid_file": "$WORK/victim.pid" } } },
 	  "services": { "idle": { "run": ["sleep", "1000"], "may_exit": true } },
 	  "method": [
@@ -85,7 +88,7 @@ well_since() {
 
 # Nothing has gone well for 150 ms.
 hurt() {
-	! well_since $(($(clock_ms) - 150))
+	! well_since $(($(clock_ms) - 150 * SLOW))
 }
 
 # roles PLAN: fills pid_of with the living roles of that run; succeeds when it holds a fault.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every role of a real run, all alive at once, is compared with its row of the table (injector/base/role.c): uid,
 # capabilities, descriptors, no_new_privs. First with faults held, then with all of them reverted.
+# kernels: yes
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 CHECK=$BUILD/tests/tools/checkroles
@@ -9,7 +10,7 @@ CHECK=$BUILD/tests/tools/checkroles
 victim_start
 
 cat >"$WORK/roles.json" <<END
-{ "schema": 1, "name": "roles",
+{ "schema": 1, "name": "roles", "lease": "${LEASE_MS}ms",
   "targets": { "victim": { "process": { "pid_file": "$WORK/victim.pid" } } },
   "services": { "web": { "run": ["python3", "$WORK/victim.py", "serve", "8091"], "ready": { "tcp": "127.0.0.1:8091" }, "may_exit": true } },
   "slis": { "tcp": { "tcp": { "connect": "127.0.0.1:8091" }, "every": "20ms" },
@@ -18,10 +19,11 @@ cat >"$WORK/roles.json" <<END
     { "name": "lossy", "fault": "packet.drop", "on": "victim", "probability": "10%", "background": true },
     { "name": "deaf", "fault": "connect.fail", "errno": "ECONNREFUSED", "on": "victim", "background": true },
     { "name": "nameless", "fault": "dns.fail", "on": "victim", "background": true },
+    { "name": "full", "fault": "tcp.hold", "on": "victim", "to": "127.0.0.1:$PORT", "connections": 2, "rate": 20, "background": true },
     { "name": "still", "fault": "process.pause", "on": "victim", "background": true },
-    { "name": "look", "observe": "3s" },
-    { "revert": "still" }, { "revert": "nameless" }, { "revert": "deaf" }, { "revert": "lossy" },
-    { "name": "after", "observe": "3s" } ],
+    { "name": "look", "observe": "$((3 * SLOW))s" },
+    { "revert": "still" }, { "revert": "full" }, { "revert": "nameless" }, { "revert": "deaf" }, { "revert": "lossy" },
+    { "name": "after", "observe": "$((3 * SLOW))s" } ],
   "blast_radius": { "victims": 1 } }
 END
 
@@ -49,12 +51,12 @@ paused() {
 }
 if within 15 paused; then
 	roles roles
-	compare "four faults held" controller holder pauser responder recoverer launcher journal screen
+	compare "five faults held" controller holder pauser hoarder responder recoverer launcher journal screen
 	within 10 eval '! paused'
-	sleep 0.3
-	roles roles
+	within 5 eval 'roles roles; [ -z "${pid_of[pauser]:-}" ]'
 	compare "all reverted" controller holder recoverer launcher journal screen
 	is "${pid_of[pauser]:-none}" none 'all reverted: the pauser is gone'
+	is "${pid_of[hoarder]:-none}" none 'all reverted: the hoarder is gone'
 	is "${pid_of[responder]:-none}" none 'all reverted: the responder is gone'
 else
 	not_ok 'the victim is paused' "$(cat "$WORK/out")"

@@ -111,7 +111,7 @@ run() {
 		shift
 		set -- "$BRUNT" "$@"
 	fi
-	timeout --kill-after=5 "${LIMIT:-60}" "$@" >"$WORK/.out" 2>"$WORK/.err" </dev/null
+	timeout --kill-after=5 $((${LIMIT:-60} * SLOW)) "$@" >"$WORK/.out" 2>"$WORK/.err" </dev/null
 	# shellcheck disable=SC2034 # for the test
 	status=$? out=$(cat "$WORK/.out") err=$(cat "$WORK/.err")
 }
@@ -130,10 +130,13 @@ as_user() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs env HOME=/nonexistent "$@"
 }
 
+# How many times longer things may take here than on hardware: an emulated machine is that slow (tests/run).
+SLOW=${BRUNT_TEST_SLOW:-1}
+
 # Waits until a command succeeds: within SECONDS COMMAND... Tries every 20 ms.
 within() {
 	local end
-	end=$(($(date +%s%N) + ${1%.*} * 1000000000))
+	end=$(($(date +%s%N) + ${1%.*} * SLOW * 1000000000))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s%N)" -lt "$end" ] || return 1

@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "brunt/role.h"
@@ -54,34 +56,30 @@ static bool read_status(pid_t pid, const char *key, int base, unsigned long long
 	return found;
 }
 
-static bool is_unix(pid_t pid, unsigned long inode)
+/* Of a copy of it: /proc/PID/net shows the sockets of the network namespace that the process is in now. */
+static bool is_unix(pid_t pid, int fd)
 {
-	char path[64], line[512];
-	bool found = false;
-	FILE *file;
+	int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	int copy = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, fd, 0);
+	socklen_t size = sizeof(int);
+	int domain = -1;
+	bool known = copy >= 0 && !getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &size);
 
-	snprintf(path, sizeof(path), "/proc/%d/net/unix", (int)pid);
-	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		unsigned long other;
-
-		found = sscanf(line, "%*s %*s %*s %*s %*s %*s %lu", &other) == 1 && other == inode;
-	}
-	if (file)
-		fclose(file);
-	return found;
+	if (copy >= 0)
+		(void)close(copy);
+	if (process >= 0)
+		(void)close(process);
+	return known && domain == AF_UNIX;
 }
 
 static unsigned kind_of(pid_t pid, int fd, const char *link, const struct stat *st)
 {
-	unsigned long inode;
-
 	if (!strcmp(link, "/dev/null"))
 		return BRUNT_FD_NULL;
 	if (fd <= 2)
 		return BRUNT_FD_STDIO;
-	if (sscanf(link, "socket:[%lu]", &inode) == 1)
-		return is_unix(pid, inode) ? BRUNT_FD_SOCKET : BRUNT_FD_NETWORK;
+	if (!strncmp(link, "socket:", 7))
+		return is_unix(pid, fd) ? BRUNT_FD_SOCKET : BRUNT_FD_NETWORK;
 	if (strstr(link, "bpf") || strstr(link, "btf"))
 		return BRUNT_FD_BPF;
 	if (strstr(link, "pidfd"))

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /*
  * The capabilities that an injector names are enough, and each of them is
  * needed: tried in a child that has them alone, on a victim of another user.
@@ -27,7 +28,20 @@ static void only(uint64_t capabilities)
 		_exit(3);
 }
 
-/* Somebody else's process with a socket, in the lab's cgroup. */
+/* A connection with oneself, for those who end connections. */
+static void connect_to_oneself(void)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(own);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (bind(listener, (struct sockaddr *)&own, size) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&own, &size) || connect(client, (struct sockaddr *)&own, size))
+		_exit(1);
+}
+
+/* Somebody else's process with sockets, in the lab's cgroup. */
 static struct brunt_item start_victim(void)
 {
 	struct brunt_item item;
@@ -46,6 +60,7 @@ static struct brunt_item start_victim(void)
 		/* as after an exec: then its files in /proc belong to that user, not to root */
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		(void)lab_udp(AF_INET, &own);
+		connect_to_oneself();
 		(void)!write(ready[1], "x", 1);
 		for (;;)
 			pause();
@@ -64,6 +79,9 @@ static void give_up(const struct lab_fault *f)
 	fflush(stdout);
 	_exit(1);
 }
+
+/* With CAP_SYS_ADMIN the kernel asks for none of these (bpf_capable(), perfmon_capable(), bpf_net_capable()). */
+#define STANDS_IN      (UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN)
 
 #define NOT_BY_DEFAULT 2 /* what is faulted when nothing is said takes a newer kernel */
 
@@ -117,14 +135,18 @@ static void what_an_injector_asks_for_is_enough_and_all_of_it_is_needed(void **u
 		const struct brunt_injector *injector = brunt_injectors[i];
 
 		for (int missing = -1; missing <= CAP_LAST_CAP; missing++) {
-			uint64_t without = missing < 0 ? 0 : UINT64_C(1) << missing;
+			uint64_t without = missing < 0 ? 0 : UINT64_C(1) << missing, useful;
 			struct brunt_item victim;
 			int r;
 
 			if (missing >= 0 && !(injector->capabilities & without))
 				continue;
+			if (injector->capabilities & UINT64_C(1) << CAP_SYS_ADMIN && without & STANDS_IN)
+				continue;
 			victim = start_victim();
-			r = try_with(injector->name, injector->capabilities & ~without, victim);
+			/* the victim is somebody else's: what is useful for that is there; but not what stands in for all */
+			useful = injector->useful & ~(UINT64_C(1) << CAP_SYS_ADMIN);
+			r = try_with(injector->name, (injector->capabilities | useful) & ~without, victim);
 			kill(victim.process.pid, SIGKILL);
 			waitpid(victim.process.pid, NULL, 0);
 			if (missing < 0 && r == NOT_BY_DEFAULT)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* The decision of bpf/packet_drop.bpf.c, on crafted packets, by BPF_PROG_TEST_RUN. */
 #include "bpf_lab.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* connect.fail on real calls, in an own network namespace and cgroup. */
 #include "bpf_lab.h"
 

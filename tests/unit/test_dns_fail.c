@@ -237,6 +237,51 @@ static void attached_but_not_armed_it_does_nothing(void **unused)
 	finish(&f);
 }
 
+/* The same fault off for longer than anything of it lasts, then on again. */
+static void a_pulse_may_be_off_for_as_long_as_it_likes(void **unused)
+{
+	struct dns_params params;
+	struct lab_fault f = { .params = &params };
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	lab_enter(lab.cgroup);
+	lab_load(&f, "dns.fail");
+	((struct dns_state *)f.state)->lease = LEASE;
+	hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
+		f.injector->disarm(f.state);
+		assert_int_equal(f.injector->verify(f.state, &f.err), 0);
+		assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_OK);
+		usleep((useconds_t)(2 * LEASE / 1000));
+		assert_false(lab_poll(&f).detached);
+		assert_int_equal(f.injector->arm(f.state, brunt_now() + LEASE, &f.err), 0);
+	}
+	finish(&f);
+}
+
+static void a_ramp_moves_the_chance_and_the_delay(void **unused)
+{
+	struct dns_params params;
+	struct lab_fault f = { .params = &params };
+	uint64_t from;
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	params.probability = (struct brunt_ramp){ .from = 0, .to = 1, .in_ns = BRUNT_S };
+	params.delay = (struct brunt_ramp){ .from = 0, .to = 100e6, .in_ns = BRUNT_S };
+	begin(&f);
+	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_OK);
+	assert_int_equal(f.injector->change(f.state, BRUNT_S, &f.err), 0);
+	from = brunt_now();
+	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
+	assert_true(brunt_now() - from >= 100 * BRUNT_MS);
+	finish(&f);
+}
+
 static void another_process_of_the_cgroup_is_spared(void **unused)
 {
 	struct dns_params params;
@@ -503,7 +548,7 @@ static void parameters_that_make_no_sense_together_are_refused(void **unused)
 	assert_int_equal(dns_validate(&params, BRUNT_TARGET_CGROUP, &err), -EINVAL);
 	params = (struct dns_params){ .answer = BRUNT_DNS_SAY_TRUTH };
 	assert_int_equal(dns_validate(&params, BRUNT_TARGET_CGROUP, &err), -EINVAL);
-	params.delay = BRUNT_S;
+	params.delay.to = BRUNT_S;
 	assert_int_equal(dns_validate(&params, BRUNT_TARGET_CGROUP, &err), 0);
 	params.answer = BRUNT_DNS_SAY_NOTHING;
 	assert_int_equal(dns_validate(&params, BRUNT_TARGET_CGROUP, &err), -EINVAL);
@@ -515,6 +560,8 @@ int main(void)
 		cmocka_unit_test(parameters_that_make_no_sense_together_are_refused),
 		cmocka_unit_test(what_is_meant_is_hurt_while_it_is_held_and_no_longer),
 		cmocka_unit_test(attached_but_not_armed_it_does_nothing),
+		cmocka_unit_test(a_pulse_may_be_off_for_as_long_as_it_likes),
+		cmocka_unit_test(a_ramp_moves_the_chance_and_the_delay),
 		cmocka_unit_test(another_process_of_the_cgroup_is_spared),
 		cmocka_unit_test(when_the_lease_runs_out_lookups_are_well_and_stay_so),
 		cmocka_unit_test(a_dead_responder_is_told_and_lookups_are_well_with_the_next_renewal),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* Recoverer, holder and controller killed and stopped in every way while faults are held. */
 #include "holder_lab.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* process.pause on a process with busy, sleeping and short-lived threads. */
 #include "bpf_lab.h"
 

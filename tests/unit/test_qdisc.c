@@ -110,9 +110,17 @@ static struct asked decode(int index)
 	return a;
 }
 
-#define PAYLOAD(attribute, type)                                                                                       \
-	(assert_non_null(attribute), assert_int_equal(nla_len(attribute), sizeof(type)),                               \
-	 (const type *)nla_data(attribute))
+/* Attributes are aligned to four bytes only. */
+/* clang-format off */
+#define VALUE(attribute, type)                                          \
+	({                                                              \
+		type _value;                                            \
+		assert_non_null(attribute);                             \
+		assert_int_equal(nla_len(attribute), sizeof(_value));   \
+		memcpy(&_value, nla_data(attribute), sizeof(_value));   \
+		_value;                                                 \
+	})
+/* clang-format on */
 
 static void every_attribute_is_as_the_kernel_wants_it(void **state)
 {
@@ -164,33 +172,33 @@ static void every_attribute_is_as_the_kernel_wants_it(void **state)
 	assert_int_equal(a.qopt->loss, 42949673); /* as tc: rint(.01 * UINT32_MAX) */
 	assert_int_equal(a.qopt->gap, 5);
 	assert_int_equal(a.qopt->duplicate, UINT32_MAX);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_LATENCY64], int64_t), 200000001);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_JITTER64], int64_t), 20000002);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORR], struct tc_netem_corr)->delay_corr, 1073741824);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORR], struct tc_netem_corr)->loss_corr, 2147483648u);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORR], struct tc_netem_corr)->dup_corr, 3221225471u);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_REORDER], struct tc_netem_reorder)->probability, 171798692);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_REORDER], struct tc_netem_reorder)->correlation, 268435456);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt)->probability, 85899346);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt)->correlation, 536870912);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_RATE], struct tc_netem_rate)->rate, 12500000);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_RATE], struct tc_netem_rate)->packet_overhead, -14);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_RATE], struct tc_netem_rate)->cell_size, 48);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_RATE], struct tc_netem_rate)->cell_overhead, 5);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_LATENCY64], int64_t), 200000001);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_JITTER64], int64_t), 20000002);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORR], struct tc_netem_corr).delay_corr, 1073741824);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORR], struct tc_netem_corr).loss_corr, 2147483648u);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORR], struct tc_netem_corr).dup_corr, 3221225471u);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_REORDER], struct tc_netem_reorder).probability, 171798692);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_REORDER], struct tc_netem_reorder).correlation, 268435456);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt).probability, 85899346);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt).correlation, 536870912);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE], struct tc_netem_rate).rate, 12500000);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE], struct tc_netem_rate).packet_overhead, -14);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE], struct tc_netem_rate).cell_size, 48);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE], struct tc_netem_rate).cell_overhead, 5);
 	assert_null(a.netem[TCA_NETEM_RATE64]);
 	assert_null(a.netem[TCA_NETEM_LOSS]);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_ECN], uint32_t), 1);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->min_delay, 1);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->max_delay, 2);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->dist_delay, 3);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->dist_jitter, 4);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->max_packets, 6);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->max_bytes, 7);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_ECN], uint32_t), 1);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).min_delay, 1);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).max_delay, 2);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).dist_delay, 3);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).dist_jitter, 4);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).max_packets, 6);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).max_bytes, 7);
 	assert_int_equal(nla_len(a.netem[TCA_NETEM_DELAY_DIST]), sizeof(table));
 	assert_memory_equal(nla_data(a.netem[TCA_NETEM_DELAY_DIST]), table, sizeof(table));
 	assert_int_equal(nla_len(a.netem[TCA_NETEM_SLOT_DIST]), sizeof(slots));
 	assert_memory_equal(nla_data(a.netem[TCA_NETEM_SLOT_DIST]), slots, sizeof(slots));
-	assert_int_equal(*PAYLOAD(a.netem[14], uint64_t), UINT64_C(0x123456789abcdef0)); /* TCA_NETEM_PRNG_SEED */
+	assert_int_equal(VALUE(a.netem[14], uint64_t), UINT64_C(0x123456789abcdef0)); /* TCA_NETEM_PRNG_SEED */
 }
 
 /* What netem is not told it keeps: a change has to take back all that was there. */
@@ -204,14 +212,14 @@ static void nothing_asked_is_said_too(void **state)
 	assert_int_equal(brunt_netem_set(17, &nothing, &err), 0);
 	assert_int_equal(kernel.asked, 1);
 	a = decode(0);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_LATENCY64], int64_t), 0);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_JITTER64], int64_t), 0);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_REORDER], struct tc_netem_reorder)->probability, 0);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt)->probability, 0);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_RATE], struct tc_netem_rate)->rate, 0);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_ECN], uint32_t), 0);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot)->max_delay, 0);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_CORR], struct tc_netem_corr)->delay_corr, 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_LATENCY64], int64_t), 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_JITTER64], int64_t), 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_REORDER], struct tc_netem_reorder).probability, 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt).probability, 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE], struct tc_netem_rate).rate, 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_ECN], uint32_t), 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_SLOT], struct tc_netem_slot).max_delay, 0);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORR], struct tc_netem_corr).delay_corr, 0);
 	assert_null(a.netem[TCA_NETEM_DELAY_DIST]); /* of no values is an error */
 	assert_null(a.netem[TCA_NETEM_SLOT_DIST]);
 }
@@ -237,11 +245,11 @@ static void loss_models_go_as_the_kernel_counts_them(void **state)
 	assert_non_null(a.netem[TCA_NETEM_LOSS]);
 	assert_int_equal(nla_parse_nested(models, NETEM_LOSS_MAX, a.netem[TCA_NETEM_LOSS], NULL), 0);
 	assert_null(models[NETEM_LOSS_GE]);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GI], struct tc_netem_gimodel)->p13, 429496730);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GI], struct tc_netem_gimodel)->p31, 858993459);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GI], struct tc_netem_gimodel)->p32, 1288490188);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GI], struct tc_netem_gimodel)->p23, 1717986918);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GI], struct tc_netem_gimodel)->p14, 2147483648u);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GI], struct tc_netem_gimodel).p13, 429496730);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GI], struct tc_netem_gimodel).p31, 858993459);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GI], struct tc_netem_gimodel).p32, 1288490188);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GI], struct tc_netem_gimodel).p23, 1717986918);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GI], struct tc_netem_gimodel).p14, 2147483648u);
 
 	i = (struct brunt_impairment){
 		.limit = 1000, .loss_model = BRUNT_LOSS_GEMODEL, .p = .1, .r = .2, .one_minus_h = 1, .one_minus_k = .4
@@ -250,10 +258,10 @@ static void loss_models_go_as_the_kernel_counts_them(void **state)
 	a = decode(1);
 	assert_int_equal(nla_parse_nested(models, NETEM_LOSS_MAX, a.netem[TCA_NETEM_LOSS], NULL), 0);
 	assert_null(models[NETEM_LOSS_GI]);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GE], struct tc_netem_gemodel)->p, 429496730);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GE], struct tc_netem_gemodel)->r, 858993459);
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GE], struct tc_netem_gemodel)->h, 0); /* h itself, not 1-h */
-	assert_int_equal(PAYLOAD(models[NETEM_LOSS_GE], struct tc_netem_gemodel)->k1, 1717986918);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GE], struct tc_netem_gemodel).p, 429496730);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GE], struct tc_netem_gemodel).r, 858993459);
+	assert_int_equal(VALUE(models[NETEM_LOSS_GE], struct tc_netem_gemodel).h, 0); /* h itself, not 1-h */
+	assert_int_equal(VALUE(models[NETEM_LOSS_GE], struct tc_netem_gemodel).k1, 1717986918);
 }
 
 static void rates_beyond_32_bits_have_an_attribute_of_their_own(void **state)
@@ -265,8 +273,8 @@ static void rates_beyond_32_bits_have_an_attribute_of_their_own(void **state)
 	(void)state;
 	assert_int_equal(brunt_netem_set(17, &i, &err), 0);
 	a = decode(0);
-	assert_int_equal(PAYLOAD(a.netem[TCA_NETEM_RATE], struct tc_netem_rate)->rate, UINT32_MAX);
-	assert_int_equal(*PAYLOAD(a.netem[TCA_NETEM_RATE64], uint64_t), UINT64_C(12500000000));
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE], struct tc_netem_rate).rate, UINT32_MAX);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_RATE64], uint64_t), UINT64_C(12500000000));
 }
 
 static void the_largest_tables_fit_and_larger_ones_are_told(void **state)

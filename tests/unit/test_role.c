@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>

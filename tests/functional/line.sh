@@ -1,0 +1,244 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The user-space line behind network.netem, on any kernel: each impairment measured, and that nothing is lost by its end,
+# whoever ends it. Time is asserted by medians and strict lower bounds, chance by five standard deviations.
+. "$(dirname "$0")/lib.sh"
+sandbox "$@"
+packets=$BUILD/tests/tools/packets
+[ -x "$packets" ] || skip_all "tests/tools/packets is not built"
+[ -c /dev/net/tun ] || skip_all "no /dev/net/tun: CONFIG_TUN"
+
+unshare --net sleep 1000 &
+far=$!
+# shellcheck disable=SC2016 # evaluated there
+within 5 eval '! [ "/proc/$far/ns/net" -ef /proc/self/ns/net ]' || skip_all "no second network namespace"
+ip link add wire type veth peer name wire-far netns "$far"
+ip addr add 10.99.0.1/24 dev wire
+ip addr add fd99::1/64 dev wire nodad
+ip link set wire up
+nsenter --net -t "$far" sh -c 'ip addr add 10.99.0.2/24 dev wire-far; ip addr add fd99::2/64 dev wire-far nodad
+	ip link set wire-far up; ip link set lo up'
+"$packets" --to-ns "$far" --to 10.99.0.2:7000 --count 3 --wait 50 >/dev/null # so that addresses are known
+"$packets" --to-ns "$far" --to '[fd99::2]:7000' --count 3 --wait 50 >/dev/null
+
+brunt=
+# impair INTERFACE JSON [ON_ABORT]: holds network.netem with these parameters until `restore`.
+impair() {
+	cat >"$WORK/plan.json" <<-END
+	{ "schema": 1, "name": "line", "seed": 7, "on_abort": "${3:-drain}", "targets": { "link": { "interface": "$1" } },
+	  "method": [ { "name": "slow", "fault": "network.netem", "line": "tap", "on": "link", "hits": { "min": 0 },
+	    "hold": "2m", $2 } ], "blast_radius": { "duration": "5m" } }
+	END
+	"$BRUNT" run --plain --result "$WORK/result.json" "$WORK/plan.json" >"$WORK/run" 2>&1 </dev/null &
+	brunt=$!
+	within 20 grep -q "'slow' applied" "$WORK/run" || not_ok "held: $2" "$(cat "$WORK/run")"
+}
+restore() {
+	kill -TERM "$brunt"
+	wait "$brunt"
+	is "$?" 143 "given back${1:+: $1}"
+	like "$(cat "$WORK/run")" 'everything removed and read back' 'read back as gone'
+}
+hits() {
+	sed -n 's/.*"hit": \([0-9]*\).*/\1/p' "$WORK/result.json" | head -n 1
+}
+role() {
+	"$BRUNT" status --output=json 2>/dev/null | sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" | head -n 1
+}
+ours() { # links of ours that are there
+	ip -o link | grep -c ' b[0-9a-f]\{8\}-'
+}
+
+# through PACKETS-OPTION...: the answer of packets lies in $WORK/seen.
+through() {
+	"$packets" --wait 1000 "$@" >"$WORK/seen" || not_ok "packets $*" "$(cat "$WORK/seen")"
+}
+seen() { # KEY
+	grep -o "\"$1\": [0-9.]*" "$WORK/seen" | tail -n 1 | cut -d ' ' -f 2
+}
+between() { # VALUE MIN MAX NAME
+	if awk -v v="${1:-x}" -v a="$2" -v b="$3" 'BEGIN { exit !(v + 0 == v && v >= a && v <= b) }'; then
+		ok "$4 ($1)"
+	else
+		not_ok "$4" "seen $1, wanted $2 to $3
+$(cat "$WORK/seen" "$WORK/run")"
+	fi
+}
+share() { # VALUE COUNT RATIO NAME: within five standard deviations of a binomial distribution
+	local bounds
+	read -ra bounds < <(awk -v n="$2" -v p="$3" 'BEGIN { s = 5 * sqrt(n * p * (1 - p)); print n * p - s, n * p + s }')
+	between "$1" "${bounds[@]}" "$4"
+}
+
+# ---- time ----
+for where in "lo 127.0.0.1:7000" "lo [::1]:7000" "wire 10.99.0.2:7000" "wire [fd99::2]:7000"; do
+	read -r interface to <<<"$where"
+	there=()
+	[ "$interface" = lo ] || there=(--to-ns "$far")
+	impair "$interface" '"delay": "50ms", "to": ":7000/udp"'
+	through --to "$to" "${there[@]}" --count 500 --rate 500
+	between "$(seen min)" 50000000 100000000 "$where: delay 50ms, none comes earlier"
+	between "$(seen p50)" 50000000 80000000 'half of them not much later'
+	is "$(seen lost) $(seen duplicated) $(seen reordered)" '0 0 0' 'nothing else happens'
+	through --to "${to%7000}7001" "${there[@]}" --count 100 --rate 500
+	between "$(seen p50)" 0 20000000 'another port is not delayed'
+	restore "$where"
+	is "$(hits)" 500 'what was hit is what was sent'
+	through --to "$to" "${there[@]}" --count 100 --rate 500
+	between "$(seen p50)" 0 20000000 'afterwards nothing is delayed'
+done
+
+impair wire '"delay": "50ms", "direction": "both", "to": ":7000/udp"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 200 --rate 500
+between "$(seen min)" 50000000 100000000 'both ways: what is sent'
+through --from-ns "$far" --from 10.99.0.2:7000 --to 10.99.0.1:7002 --count 200 --rate 500
+between "$(seen min)" 50000000 100000000 'both ways: what is received'
+is "$(seen lost)" 0 'and none is lost'
+restore
+
+impair wire '"delay": "50ms", "jitter": "20ms"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 2000 --rate 2000
+between "$(seen min)" 30000000 36000000 'jitter 20ms: the earliest'
+between "$(seen p50)" 48000000 70000000 'half of them'
+between "$(seen p999)" 68000000 1000000000 'the latest'
+between "$(seen overtaking)" 500 2000 'packets overtake one another'
+is "$(seen lost) $(seen duplicated)" '0 0' 'none is lost'
+restore
+
+# ---- chance ----
+impair wire '"loss": "10%"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 20000 --rate 10000
+share "$(seen lost)" 20000 0.1 'loss 10%'
+is "$(seen reordered) $(seen duplicated)" '0 0' 'nothing else happens'
+restore
+
+impair wire '"loss_gemodel": { "p": "2%", "r": "20%" }'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 20000 --rate 10000
+between "$(seen loss)" 0.07 0.115 'Gilbert-Elliott: one in eleven is lost'
+between "$(sed -n 's/.*"mean": \([0-9.]*\), "max".*/\1/p' "$WORK/seen" | head -n 1)" 4 6 'in bursts of five'
+restore
+
+impair wire '"duplicate": "10%"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 20000 --rate 10000
+share "$(seen duplicated)" 20000 0.1 'duplicate 10%'
+is "$(seen lost)" 0 'none is lost'
+restore
+
+impair wire '"delay": "20ms", "reorder": "25%"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 5000 --rate 2000
+share "$(seen overtaking)" 5000 0.25 'reorder 25%: so many overtake'
+is "$(seen lost) $(seen duplicated)" '0 0' 'none is lost'
+restore
+
+impair wire '"corrupt": "10%"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 20000 --rate 10000 --size 1000
+between "$(($(seen corrupted) + $(seen lost)))" 1700 2300 'corrupt 10%: damaged, or, in a header, lost'
+between "$(seen corrupted)" 1600 2300 'most of them in what was sent'
+restore
+
+impair wire '"rate": "8mbit"'
+through --to-ns "$far" --to 10.99.0.2:7000 --count 1000 --rate 0 --size 958
+between "$(seen wire_bit_s)" 7200000 8080000 'rate 8mbit'
+is "$(seen lost) $(seen reordered)" '0 0' 'none is lost'
+restore
+
+# ---- a stream ----
+head -c 20000000 /dev/urandom >"$WORK/sent"
+impair wire '"delay": "3ms", "jitter": "1ms", "loss": "0.1%", "duplicate": "1%", "corrupt": "0.1%", "direction": "both"'
+cat >"$WORK/stream.py" <<'END'
+import socket, sys
+if sys.argv[1] == "get":
+    with socket.create_server(("10.99.0.2", 7100)) as server, server.accept()[0] as peer, open(sys.argv[2], "wb") as file:
+        while data := peer.recv(1 << 16):
+            file.write(data)
+        peer.sendall(b"!")
+else:
+    with socket.create_connection(("10.99.0.2", 7100), 30) as peer, open(sys.argv[2], "rb") as file:
+        peer.sendall(file.read())
+        peer.shutdown(socket.SHUT_WR)
+        peer.recv(1)
+END
+nsenter --net -t "$far" python3 "$WORK/stream.py" get "$WORK/got" &
+getter=$!
+within 5 nsenter --net -t "$far" sh -c 'grep -q :1BBC /proc/net/tcp'
+check 'a TCP stream passes through all of it' timeout 60 python3 "$WORK/stream.py" put "$WORK/sent"
+wait "$getter"
+check 'and arrives as it was sent' cmp "$WORK/sent" "$WORK/got"
+restore
+
+# ---- the end, whoever makes it ----
+# flow SECONDS: a packet every half millisecond, in the background; `flowed` waits for its end.
+flow() {
+	"$packets" --to-ns "$far" --to 10.99.0.2:7000 --count $(($1 * 2000)) --rate 2000 --wait 1500 >"$WORK/seen" &
+	flow=$!
+}
+flowed() {
+	wait "$flow"
+	is "$(seen lost)" 0 "$1: not one packet is lost"
+	between "$(seen max)" 200000000 60000000000 'they were delayed'
+	between "$(seen min)" 0 20000000 'and no longer are'
+	within 10 eval '[ "$(ours)" = 0 ]'
+	is "$(ours)" 0 'no device of ours is left'
+}
+
+impair wire '"delay": "200ms"'
+flow 3
+sleep 1
+restore
+flowed 'given back in mid-flow'
+
+for victim in holder controller; do
+	impair wire '"delay": "200ms"'
+	flow 3
+	sleep 1
+	kill -KILL "$(role "$victim")"
+	flowed "kill -9 of the $victim"
+	wait "$brunt" 2>/dev/null
+done
+
+impair wire '"delay": "200ms"' now
+flow 3
+sleep 1
+kill -TERM "$brunt"
+wait "$brunt"
+wait "$flow"
+between "$(seen lost)" 1 800 'in a hurry: what waited is lost, no more'
+between "$(seen min)" 0 20000000 'then nothing is delayed'
+
+impair wire '"delay": "200ms"'
+flow 3
+sleep 1
+line=$(role line)
+kill -STOP "$line"
+sleep 0.7
+through --to-ns "$far" --to 10.99.0.2:7001 --count 100 --rate 500
+between "$(seen p50)" 0 20000000 'SIGSTOP of the line: after the lease nothing is delayed'
+kill -CONT "$line"
+flowed 'SIGSTOP of the line'
+kill -TERM "$brunt"
+wait "$brunt"
+
+impair wire '"delay": "200ms"'
+flow 3
+sleep 1
+kill -KILL "$(role line)"
+wait "$flow"
+between "$(seen lost)" 1 1600 'kill -9 of the line: what waited in it, and what came within the lease'
+between "$(seen min)" 0 20000000 'then nothing is delayed'
+kill -TERM "$brunt" 2>/dev/null
+wait "$brunt"
+within 10 eval '[ "$(ours)" = 0 ]'
+is "$(ours)" 0 'no device of ours is left'
+
+# ---- what it is ----
+impair wire '"delay": "200ms"'
+line=$(role line)
+like "$("$BUILD/tests/tools/checkroles" 65534 "line=$line" 2>&1)" '^ok - line' 'it is what its row of the table says'
+unlike "$(readlink "/proc/$line/ns/net")" "$(readlink /proc/self/ns/net)" "it does not keep the target's network namespace"
+restore
+
+kill "$far"
+wait "$far" 2>/dev/null
+ip link del wire 2>/dev/null
+is "$(ours)" 0 'nothing is left'
+done_testing
