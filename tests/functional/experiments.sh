@@ -31,4 +31,5 @@ ends thin-line 0 PASSED
 ends flapping-backend 0 PASSED
 ends connection-pool-exhausted 0 PASSED
 ends lost-connections 0 PASSED
+ends failing-lookups 0 PASSED
 done_testing
