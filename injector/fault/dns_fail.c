@@ -258,7 +258,7 @@ static int attach_hooks(struct dns_state *state, const struct brunt_item *item, 
 /* All are forked, then the answers are collected: the wait is shared. */
 static int start_responders(struct dns_state *state, struct brunt_error *err)
 {
-	uint64_t now = brunt_now();
+	uint64_t now = brunt_now(), wait = state->lease / 2 > ANSWER_WAIT_NS ? state->lease / 2 : ANSWER_WAIT_NS;
 	int r = 0;
 
 	state->started = 0;
@@ -269,7 +269,7 @@ static int start_responders(struct dns_state *state, struct brunt_error *err)
 		state->started += !r;
 	}
 	for (size_t i = 0; !r && i < state->started; i++)
-		r = brunt_responder_await(&state->responders[i], now + ANSWER_WAIT_NS, err);
+		r = brunt_responder_await(&state->responders[i], now + wait, err);
 	return r;
 }
 

@@ -16,7 +16,7 @@ each_kind() {
 	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
 	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
 	trap 'exit 143' HUP INT TERM
-	for KIND in ${KINDS:-packet.drop connect.fail dns.fail process.pause tcp.hold}; do
+	for KIND in ${KINDS:-network.netem packet.drop network.partition connect.fail dns.fail process.pause tcp.hold}; do
 		export KIND
 		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
 	done
@@ -32,6 +32,8 @@ each_kind() {
 # The JSON of the fault of that kind.
 fault_json() {
 	case $1 in
+	network.netem) echo '"fault": "network.netem", "delay": "200ms"' ;;
+	network.partition) echo '"fault": "network.partition", "from": ["127.0.0.1"]' ;;
 	connect.fail) echo '"fault": "connect.fail", "errno": "ECONNREFUSED"' ;;
 	tcp.hold) echo "\"fault\": \"tcp.hold\", \"to\": \"127.0.0.1:$PORT\", \"connections\": 20" ;;
 	dns.fail) echo '"fault": "dns.fail", "servers": ["127.0.0.1"]' ;;
