@@ -159,7 +159,7 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 	if (state->kind == BRUNT_TARGET_PROCESS)
 		r = brunt_bpf_check_pids(err);
 	brunt_dns_places_close(&state->places);
-	r = r ?: brunt_dns_places_find(victims, &state->params->servers, &state->places, err);
+	r = r ?: brunt_dns_places_find(state->mount, victims, &state->params->servers, &state->places, err);
 	if (!r && !state->has_cookies && state->places.count > 1)
 		r = brunt_fail(err, ENOTSUP,
 			       "before Linux 5.14 dns.fail cannot tell network namespaces apart, and the target lives "
@@ -411,7 +411,7 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.name = "dns.fail",
 	.summary = "lookups of names fail, are answered wrongly or late",
 	.undo = BRUNT_UNDO_KERNEL,
-	.wants = BRUNT_WANT_CGROUP | BRUNT_WANT_PROCESSES,
+	.wants = BRUNT_WANT_CGROUP,
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE |

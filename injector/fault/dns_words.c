@@ -12,6 +12,7 @@
 #include "brunt/memory.h"
 #include "brunt/units.h"
 #include "fault/dns_fail.h"
+#include "target/cgroup.h"
 
 #define NAME_MAX_LENGTH 255
 #define TTL_MAX		"1h"
@@ -156,11 +157,9 @@ static bool is_ourselves(const struct brunt_victims *victims)
 		own[strcspn(own, "\n")] = '\0';
 	for (size_t i = 0; own && !found && i < victims->matched; i++) {
 		const struct brunt_item *item = &victims->items[i];
-		size_t length = strlen(item->cgroup);
 
-		if (!item->picked || !length || item->kind == BRUNT_TARGET_PROCESS)
-			continue;
-		found = length == 1 || (!strncmp(own, item->cgroup, length) && (!own[length] || own[length] == '/'));
+		found = item->picked && item->cgroup[0] && item->kind != BRUNT_TARGET_PROCESS &&
+			brunt_cgroup_within(own, item->cgroup);
 	}
 	return found;
 }

@@ -252,6 +252,45 @@ else
 fi
 helpers="$helpers $(cat "$WORK/pid4")"
 
+# ---- a socket that was connected before, as nginx and HAProxy keep one ----
+
+cat >"$WORK/keeper.py" <<'END'
+import os, socket, sys, time
+with open(sys.argv[1], "w") as pid_file:
+    pid_file.write(str(os.getpid()))
+client = None
+while True:
+    try:
+        if not client:
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            client.settimeout(2)
+            client.connect(("127.0.0.2", 53))
+        client.send(b"ab\1\0\0\1\0\0\0\0\0\0\4kept\4test\0\0\1\0\1")
+        word = "code%d" % (client.recv(512)[3] & 15)
+    except OSError as error:
+        word, client = type(error).__name__, None
+    with open(sys.argv[2], "w") as out:
+        out.write(word + "\n")
+    time.sleep(0.02)
+END
+"$inside" python3 "$WORK/keeper.py" "$WORK/pid5" "$WORK/word5" &
+helpers="$helpers $!"
+within 30 grep -q code0 "$WORK/word5" || not_ok 'a program keeps a socket' "$(cat "$WORK/word5")"
+begin '"answer": "servfail"' "{ \"process\": { \"pid_file\": \"$WORK/pid5\" } }"
+sleep 0.3
+is "$(cat "$WORK/word5")" code0 'what is sent through an old socket is not seen'
+finish
+like "$(tr -s ' \n' ' ' <<<"$out")" '1 socket that the target had connected to a name server before is not seen' 'and that is told'
+begin '"answer": "servfail", "reconnect": true' "{ \"process\": { \"pid_file\": \"$WORK/pid5\" } }"
+if grep -q "CONFIG_INET_UDP_DIAG\|CONFIG_INET_DIAG_DESTROY" "$WORK/out"; then
+	skip 'an old socket is ended' "$(grep -o "this kernel cannot list UDP.*\|'reconnect' needs.*" "$WORK/out" | head -n 1)"
+	wait "$brunt"
+else
+	check 'an old socket is ended, and the next one is seen' within 5 grep -q code2 "$WORK/word5"
+	finish
+	check 'and afterwards the program is well' within 5 grep -q code0 "$WORK/word5"
+fi
+
 # ---- bad input ----
 
 for case in \
