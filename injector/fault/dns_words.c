@@ -142,8 +142,7 @@ static void __attribute__((format(printf, 3, 4))) append(char *buf, size_t size,
 		brunt_text_clean(buf);
 }
 
-/* Is this process, and so the probes of the run, in the cgroup of a victim that is a whole cgroup? */
-static bool is_ourselves(const struct brunt_victims *victims)
+bool dns_is_ourselves(const struct brunt_victims *victims)
 {
 	char line[PATH_MAX], *own = NULL;
 	FILE *in = fopen("/proc/self/cgroup", "re");
@@ -181,7 +180,7 @@ void dns_describe(const struct brunt_fault *fault, const struct brunt_victims *v
 	append(buf, size, " from a responder, to which cgroup programs turn lookups");
 	if (victims && victims->matched && victims->items[0].kind == BRUNT_TARGET_PROCESS)
 		append(buf, size, " of %zu process%s", victims->picked, victims->picked == 1 ? "" : "es");
-	if (victims && is_ourselves(victims))
+	if (victims && dns_is_ourselves(victims))
 		append(buf, size, "; brunt is in that cgroup: lookups of its own SLIs are hurt, too");
 }
 

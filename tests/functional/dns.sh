@@ -212,7 +212,7 @@ while True:
         word = "failed"
     with open(sys.argv[2], "w") as out:
         out.write(word + "\n")
-    time.sleep(0.02)
+    time.sleep(0.1)
 END
 "$inside" python3 "$WORK/loop.py" "$WORK/pid1" "$WORK/word1" &
 helpers="$helpers $!"
@@ -221,7 +221,7 @@ helpers="$helpers $!"
 within 30 grep -q 127.0.0.1 "$WORK/word1" && within 30 grep -q 127.0.0.1 "$WORK/word2"
 begin '"names": ["x.test"]' "{ \"process\": { \"pid_file\": \"$WORK/pid1\" } }"
 check 'a process that runs already is hurt' within 5 grep -q failed "$WORK/word1"
-sleep 0.2
+sleep 0.5
 is "$(cat "$WORK/word2")" 127.0.0.1 'its neighbour in the cgroup is not'
 responder=$("$BRUNT" status --output=json | python3 -c 'import json, sys; print(json.load(sys.stdin)["runs"][0]["pids"]["responder"])')
 like "$(cat "/proc/$responder/status")" '^Seccomp:.2' 'the responder has few system calls'
@@ -271,13 +271,13 @@ while True:
         word, client = type(error).__name__, None
     with open(sys.argv[2], "w") as out:
         out.write(word + "\n")
-    time.sleep(0.02)
+    time.sleep(0.1)
 END
 "$inside" python3 "$WORK/keeper.py" "$WORK/pid5" "$WORK/word5" &
 helpers="$helpers $!"
 within 30 grep -q code0 "$WORK/word5" || not_ok 'a program keeps a socket' "$(cat "$WORK/word5")"
 begin '"answer": "servfail"' "{ \"process\": { \"pid_file\": \"$WORK/pid5\" } }"
-sleep 0.3
+sleep 0.5
 is "$(cat "$WORK/word5")" code0 'what is sent through an old socket is not seen'
 finish
 like "$(tr -s ' \n' ' ' <<<"$out")" '1 socket that the target had connected to a name server before is not seen' 'and that is told'

@@ -262,6 +262,30 @@ static void a_ramp_moves_the_chance_and_the_delay(void **unused)
 	finish(&f);
 }
 
+static void two_of_them_do_not_share_a_target(void **unused)
+{
+	struct dns_params params;
+	struct lab_fault f = { .params = &params }, other = { .params = &params };
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	begin(&f);
+	lab_load(&other, "dns.fail");
+	assert_int_equal(lab_try_hold(&other, lab_process_item(getpid(), lab.cgroup), LAB_LEASE), -EBUSY);
+	assert_non_null(strstr(other.err.msg, "another dns.fail"));
+	other.injector->detach(other.state);
+	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
+	lab_release(&f);
+	lab_hold(&other, lab_process_item(getpid(), lab.cgroup), LAB_LEASE);
+	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
+	lab_release(&other);
+	lab_unload(&other);
+	lab_unload(&f);
+	lab_enter("/");
+	lab_assert_nothing_left();
+}
+
 static void another_process_of_the_cgroup_is_spared(void **unused)
 {
 	struct dns_params params;
@@ -542,6 +566,7 @@ int main(void)
 		cmocka_unit_test(attached_but_not_armed_it_does_nothing),
 		cmocka_unit_test(a_pulse_may_be_off_for_as_long_as_it_likes),
 		cmocka_unit_test(a_ramp_moves_the_chance_and_the_delay),
+		cmocka_unit_test(two_of_them_do_not_share_a_target),
 		cmocka_unit_test(another_process_of_the_cgroup_is_spared),
 		cmocka_unit_test(when_the_lease_runs_out_lookups_are_well_and_stay_so),
 		cmocka_unit_test(a_dead_responder_is_told_and_lookups_are_well_with_the_next_renewal),
