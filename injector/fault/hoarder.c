@@ -53,8 +53,8 @@ static struct {
 /* The holder reads while this is written: each number for itself is right. */
 static void publish(void)
 {
-	const uint64_t *from = &self.counters.attempts;
-	uint64_t *to = &self.what.counters->attempts;
+	const uint64_t *from = (const uint64_t *)&self.counters;
+	uint64_t *to = (uint64_t *)self.what.counters;
 
 	_Static_assert(sizeof(self.counters) % sizeof(*from) == 0, "counters are all of one type");
 	for (size_t i = 0; i < sizeof(self.counters) / sizeof(*from); i++)

@@ -198,7 +198,7 @@ static int check_limit(uint64_t connections, struct brunt_error *err)
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return brunt_fail(err, errno, "cannot read RLIMIT_NOFILE: %s", strerror(errno));
 	if (connections + BRUNT_HOARD_DESCRIPTORS > limit.rlim_max)
-		return brunt_fail(err, EMFILE,
+		return brunt_fail(err, ENOTSUP,
 				  "%" PRIu64 " connections are more than a process may have open here: the hard limit "
 				  "of open files is %llu (ulimit -Hn)",
 				  connections, (unsigned long long)limit.rlim_max);

@@ -80,14 +80,14 @@ is "$(lines 'error ECONNRESET' client.log)" 10 'now the client is the peer'
 check 'the listener is still there' python3 -c 'import socket; socket.create_connection(("127.0.0.1", 8201))'
 
 # ---- an interface: both ends are there, IPv6 as well; a connection is one hit ----
-: >client.log >client6.log
+truncate -s 0 client.log client6.log
 plan lo '{ "interface": "lo" }' '{ "name": "r", "fault": "network.reset", "on": "it", "hits": { "min": 14 } }'
 sleep 0.3
 run brunt run --plain lo.json
 is "$status" 0 'an interface: the run passes'
 within 5 eval '[ "$(lines "error" client6.log)" = 4 ] && [ "$(lines "error" client.log)" = 10 ]'
 is "$(lines error client6.log) $(lines error client.log)" '4 10' 'every connection, of IPv6 too, once'
-: >client.log >client6.log
+truncate -s 0 client.log client6.log
 plan none '{ "interface": "lo" }' '{ "name": "r", "fault": "network.reset", "on": "it", "to": "[fd00::/8]" }'
 run brunt run --plain none.json
 is "$(lines error client6.log) $(lines error client.log)" '0 0' 'an address elsewhere: none'
