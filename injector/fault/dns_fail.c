@@ -171,7 +171,7 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 	}
 	state->victims = victims;
 	r = dns_old_sockets(state, false, &state->deaf, err);
-	if (r && state->params->reopen) {
+	if (r && state->params->reconnect) {
 		state->victims = NULL;
 		brunt_dns_places_close(&state->places);
 		return r;
@@ -329,7 +329,7 @@ static int dns_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 	}
 	brunt_bpf_arm(&state->bpf, reach(state, expires));
 	/* Now, so that the new ones are turned. */
-	return state->params->reopen ? dns_old_sockets(state, true, &deaf, err) : 0;
+	return state->params->reconnect ? dns_old_sockets(state, true, &deaf, err) : 0;
 }
 
 static void dns_renew(void *opaque, uint64_t expires)
