@@ -43,8 +43,7 @@ static void cleanup_detour(struct brunt_detour **detour)
 static int load_programs(struct brunt_detour *detour, const struct brunt_fault_context *context,
 			 struct brunt_error *err)
 {
-	static const char *const steers[BRUNT_DETOUR_STEERS] = { "brunt_detour_steer_out", "brunt_detour_steer_in",
-								 "brunt_detour_steer_lo" };
+	static const char *const steers[BRUNT_DETOUR_STEERS] = { "brunt_detour_steer_out", "brunt_detour_steer_in" };
 	struct detour_bpf *skeleton = detour_bpf__open();
 	const int direction = detour->match->direction;
 	int r;
