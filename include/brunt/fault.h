@@ -36,6 +36,7 @@
 
 struct brunt_error;
 struct brunt_victims;
+struct brunt_ways;
 
 /* Who ends the fault when everything of ours dies. Decides what may be promised. */
 enum brunt_undo {
@@ -77,12 +78,20 @@ struct brunt_fault {
 	const char *name; /* of its step */
 };
 
+/* What a network fault does to one flow of its target. */
+enum brunt_harm {
+	BRUNT_HARM_NONE,  /* it is not about that flow */
+	BRUNT_HARM_HURTS, /* slower, or with some loss: it lives */
+	BRUNT_HARM_CUTS,  /* as good as nothing arrives */
+};
+
 /* What load() may use of the run. */
 struct brunt_fault_context {
 	const char *run; /* run id: eight hex digits; part of every kernel object's name where names exist */
 	uint64_t seed;
 	const char *cgroup_mount; /* of cgroup v2, or NULL */
 	uint64_t lease_ns;
+	const struct brunt_ways *ways; /* what must not be cut by accident, or NULL; the holder asks, no fault need */
 };
 
 struct brunt_injector {
@@ -106,6 +115,14 @@ struct brunt_injector {
 
 	/* Writes mechanism for dry-run: "cgroup_skb programs on 1 cgroup". victims may be NULL (not resolved yet). */
 	void (*describe)(const struct brunt_fault *fault, const struct brunt_victims *victims, char *buf, size_t size);
+
+	/*
+	 * What would it do to a flow of its target between these ends (one address each, or family alone when it is not
+	 * known; port 0 likewise)? Pure; for what must not be cut by accident (injector/fault/protect.h, which helps).
+	 * NULL: it is no network fault.
+	 */
+	enum brunt_harm (*harm)(const void *params, const struct brunt_endpoint *own,
+				const struct brunt_endpoint *remote);
 
 	/* Everything that can be done before the method. *ret_state is the injector's own. */
 	int (*load)(const struct brunt_fault *fault, const struct brunt_fault_context *context, void **ret_state,

@@ -18,6 +18,7 @@
 
 struct brunt_error;
 struct brunt_plan;
+struct brunt_ways;
 
 enum brunt_verb_kind {
 	BRUNT_VERB_PREPARE, /* take claims, probe, load every fault, resolve `start` targets that exist already */
@@ -85,11 +86,12 @@ struct brunt_run_setup {
 	const char *result_path;	 /* recoverer; NULL: none */
 	struct brunt_identity identity;
 	uint64_t seed;
-	uint64_t capabilities;	/* what the plan's faults need */
-	char run_dir[128];	/* scratch folder of the run, owned by identity: BRUNT_DIR of services */
-	char cgroup_mount[256]; /* "" without cgroup v2 */
-	char run_cgroup[64];	/* "/brunt.RUN"; "" when none can be made */
-	int controller_pidfd;	/* recoverer: knows when the controller ended */
+	uint64_t capabilities;	 /* what the plan's faults need */
+	char run_dir[128];	 /* scratch folder of the run, owned by identity: BRUNT_DIR of services */
+	char cgroup_mount[256];	 /* "" without cgroup v2 */
+	char run_cgroup[64];	 /* "/brunt.RUN"; "" when none can be made */
+	struct brunt_ways *ways; /* what must not be cut by accident; or NULL */
+	int controller_pidfd;	 /* recoverer: knows when the controller ended */
 };
 
 /*
@@ -142,11 +144,18 @@ struct brunt_preview { /* of one fault step */
 	char why[256]; /* when code is not 0 */
 	struct brunt_victims *victims; /* or NULL */
 	char mechanism[128];
+	char notes[512];   /* one phrase a line: what else is hurt by it, such as an SLI's own path */
 	char missing[128]; /* capabilities that are missing, "" when none */
 };
 /* Fills previews[i] for every step of kind FAULT (others zeroed); plan->step_count elements. */
 int brunt_preview(const struct brunt_plan *plan, uint64_t seed, struct brunt_preview *ret_previews,
 		  struct brunt_error *err);
+/* 1 << enum brunt_way_kind that the plan allows to be cut. */
+unsigned brunt_plan_may_cut(const struct brunt_plan *plan);
+
+/* Finds what the plan's network faults must not cut by accident, before privileges are given up. 0 or -ENOMEM. */
+int brunt_plan_ways(const struct brunt_plan *plan, struct brunt_ways **ret, struct brunt_error *err);
+
 void brunt_preview_done(struct brunt_preview *previews, size_t count);
 
 /* Verdict-worthy check before anything is started: capabilities and probes of every fault. -EPERM, -ENOTSUP. */

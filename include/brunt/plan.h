@@ -234,9 +234,10 @@ struct brunt_step {
 };
 
 struct brunt_blast_radius {
-	uint64_t victims;  /* items, cumulative over the run; default 1 */
-	double share;	   /* of the items that matched, per step; default 1 (no limit) */
-	uint64_t duration; /* ns from the first fault to the end of the method; default 5 min */
+	uint64_t victims;	   /* items, cumulative over the run; default 1 */
+	double share;		   /* of the items that matched, per step; default 1 (no limit) */
+	uint64_t duration;	   /* ns from the first fault to the end of the method; default 5 min */
+	struct brunt_list may_cut; /* of int: enum brunt_way_kind that a fault may cut off */
 };
 
 struct brunt_finally {

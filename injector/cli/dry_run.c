@@ -166,7 +166,21 @@ static void print_when(const struct brunt_step *step)
 		       brunt_duration_print(step->every, time, sizeof(time)));
 }
 
-static void print_fault(const struct brunt_plan *plan, const struct brunt_step *step, const struct row *row)
+/* What else is hurt by it. */
+static void print_notes(const struct brunt_plan *plan, const struct brunt_preview *preview)
+{
+	char notes[sizeof(preview->notes)], *rest = notes, *line;
+	const char *label = "note";
+
+	(void)snprintf(notes, sizeof(notes), "%s", preview->notes);
+	while ((line = strsep(&rest, "\n")) && *line) {
+		printf("%*s%-10s %s\n", DETAIL_COLUMN, "", label, make_fit(plan, line));
+		label = "";
+	}
+}
+
+static void print_fault(const struct brunt_plan *plan, const struct brunt_step *step,
+			const struct brunt_preview *preview, const struct row *row)
 {
 	printf("%s\n", step->fault.injector->name);
 	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "hits", row->target);
@@ -176,6 +190,7 @@ static void print_fault(const struct brunt_plan *plan, const struct brunt_step *
 	print_when(step);
 	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "by", row->mechanism);
 	printf("%*s%-10s %s\n", DETAIL_COLUMN, "", "undone by", row->undone);
+	print_notes(plan, preview);
 }
 
 static void print_steps(const struct brunt_plan *plan, const struct brunt_preview *previews)
@@ -187,7 +202,7 @@ static void print_steps(const struct brunt_plan *plan, const struct brunt_previe
 		make_row(plan, step, &previews[i], &row);
 		printf("  %3u %-*s ", i + 1, DETAIL_COLUMN - 7, step->name);
 		if (step->kind == BRUNT_STEP_FAULT)
-			print_fault(plan, step, &row);
+			print_fault(plan, step, &previews[i], &row);
 		else
 			printf("%s%s%s\n", row.mechanism, row.target[0] != '-' ? " " : "",
 			       row.target[0] != '-' ? row.target : "");
@@ -261,11 +276,11 @@ static json_t *document(const struct brunt_plan *plan, const struct brunt_previe
 			(void)json_array_append_new(victims,
 						    json_pack("{s:s, s:b}", "name", previews[i].victims->items[k].name,
 							      "picked", previews[i].victims->items[k].picked));
-		(void)json_array_append_new(steps, json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s}", "name",
-							     plan->steps[i]->name, "kind",
-							     brunt_step_kind_name(plan->steps[i]->kind), "mechanism",
-							     row.mechanism, "undone_by", row.undone, "items", victims,
-							     "missing", previews[i].missing, "why", previews[i].why));
+		(void)json_array_append_new(
+			steps, json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s}", "name", plan->steps[i]->name,
+					 "kind", brunt_step_kind_name(plan->steps[i]->kind), "mechanism", row.mechanism,
+					 "undone_by", row.undone, "items", victims, "missing", previews[i].missing,
+					 "why", previews[i].why, "notes", previews[i].notes));
 	}
 	return json_pack("{s:s, s:I, s:o}", "plan", plan->name, "seed", (json_int_t)seed, "steps", steps);
 }

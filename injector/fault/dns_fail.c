@@ -171,7 +171,7 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 	}
 	state->victims = victims;
 	r = dns_old_sockets(state, false, &state->deaf, err);
-	if (r && state->params->reopen) {
+	if (r && state->params->reconnect) {
 		state->victims = NULL;
 		brunt_dns_places_close(&state->places);
 		return r;
@@ -258,7 +258,7 @@ static int attach_hooks(struct dns_state *state, const struct brunt_item *item, 
 /* All are forked, then the answers are collected: the wait is shared. */
 static int start_responders(struct dns_state *state, struct brunt_error *err)
 {
-	uint64_t now = brunt_now();
+	uint64_t now = brunt_now(), wait = state->lease / 2 > ANSWER_WAIT_NS ? state->lease / 2 : ANSWER_WAIT_NS;
 	int r = 0;
 
 	state->started = 0;
@@ -269,7 +269,7 @@ static int start_responders(struct dns_state *state, struct brunt_error *err)
 		state->started += !r;
 	}
 	for (size_t i = 0; !r && i < state->started; i++)
-		r = brunt_responder_await(&state->responders[i], now + ANSWER_WAIT_NS, err);
+		r = brunt_responder_await(&state->responders[i], now + wait, err);
 	return r;
 }
 
@@ -329,7 +329,7 @@ static int dns_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 	}
 	brunt_bpf_arm(&state->bpf, reach(state, expires));
 	/* Now, so that the new ones are turned. */
-	return state->params->reopen ? dns_old_sockets(state, true, &deaf, err) : 0;
+	return state->params->reconnect ? dns_old_sockets(state, true, &deaf, err) : 0;
 }
 
 static void dns_renew(void *opaque, uint64_t expires)

@@ -31,7 +31,7 @@ struct dns_params {
 	struct brunt_ramp delay;	 /* ns */
 	struct brunt_ramp probability;
 	struct brunt_list servers; /* of struct brunt_endpoint */
-	bool reopen;
+	bool reconnect;
 };
 
 struct dns_state {

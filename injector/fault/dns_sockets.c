@@ -84,7 +84,7 @@ static int end(struct brunt_netlink *netlink, const struct brunt_connection *con
 
 	if (r == -EOPNOTSUPP)
 		return brunt_fail(err, ENOTSUP,
-				  "'reopen' needs a kernel that can end sockets (CONFIG_INET_DIAG_DESTROY)");
+				  "'reconnect' needs a kernel that can end sockets (CONFIG_INET_DIAG_DESTROY)");
 	return r && r != -ENOENT ? brunt_fail(err, -r, "cannot end a socket of the target: %s", strerror(-r)) : 0;
 }
 

@@ -61,7 +61,7 @@ static const struct brunt_param params[] = {
 		.help = "name servers that the target asks besides those of its /etc/resolv.conf; port 53 when left "
 			"out"),
 	BRUNT_BOOL(
-		struct dns_params, reopen,
+		struct dns_params, reconnect,
 		.help = "when it begins, sockets that the target has connected to a name server are ended, so that it makes "
 			"new ones: lookups through the old are not hurt"),
 	{ 0 },
@@ -239,10 +239,10 @@ static void tell_near_miss(const struct dns_state *state, uint64_t strangers, st
 		       "%" PRIu64 " lookup%s went to %s, which its resolv.conf does not name; say it in "
 		       "'servers'",
 		       strangers, strangers == 1 ? "" : "s", address);
-	else if (!ret->seen && state->deaf && !p->reopen)
+	else if (!ret->seen && state->deaf && !p->reconnect)
 		append(text, size,
 		       "no lookup came by; %zu socket%s that the target had connected to a name server before %s not seen: "
-		       "say 'reopen'",
+		       "say 'reconnect'",
 		       state->deaf, state->deaf == 1 ? "" : "s", state->deaf == 1 ? "is" : "are");
 	else if (!ret->seen)
 		append(text, size,

@@ -22,6 +22,7 @@
 #include "fault/bpf.h"
 #include "fault/names.h"
 #include "fault/drop.h"
+#include "fault/protect.h"
 
 #define MEMBERS_MAX 512
 
@@ -206,6 +207,34 @@ static int partition_load(const struct brunt_fault *fault, const struct brunt_fa
 	return brunt_drop_load(fault, context, &drop, ret_state, err);
 }
 
+/* The number of the group that an end is in; 0: none. */
+static uint32_t group_of(const struct brunt_drop_member *members, size_t count, const struct brunt_endpoint *end)
+{
+	for (size_t i = 0; i < count; i++)
+		if (brunt_endpoint_covers(&members[i].endpoint, end))
+			return members[i].group;
+	return 0;
+}
+
+static enum brunt_harm partition_harm(const void *params, const struct brunt_endpoint *own,
+				      const struct brunt_endpoint *remote)
+{
+	const struct partition_params *p = params;
+	BRUNT_AUTO_FREE struct brunt_drop_member *members = NULL;
+	uint32_t one, other;
+	size_t count = 0;
+
+	if (!brunt_way_is_meant(&p->from, NULL, &p->except, own, remote))
+		return BRUNT_HARM_NONE;
+	if (!p->groups)
+		return BRUNT_HARM_CUTS;
+	if (new_members(p->groups, &members, &count, NULL))
+		return BRUNT_HARM_NONE;
+	one = group_of(members, count, own);
+	other = group_of(members, count, remote);
+	return one && other && one != other ? BRUNT_HARM_CUTS : BRUNT_HARM_NONE;
+}
+
 const struct brunt_injector brunt_fault_network_partition = {
 	.name = "network.partition",
 	.summary = "addresses cannot reach each other any more",
@@ -221,6 +250,7 @@ const struct brunt_injector brunt_fault_network_partition = {
 	.probe = brunt_drop_probe,
 	.validate = partition_validate,
 	.describe = partition_describe,
+	.harm = partition_harm,
 	.load = partition_load,
 	.prepare = brunt_drop_prepare,
 	.attach = brunt_drop_attach,

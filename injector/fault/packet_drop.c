@@ -16,6 +16,7 @@
 #include "fault/bpf.h"
 #include "fault/names.h"
 #include "fault/drop.h"
+#include "fault/protect.h"
 
 enum connection { ANY_CONNECTION, NEW, ESTABLISHED };
 
@@ -262,6 +263,22 @@ static int drop_load(const struct brunt_fault *fault, const struct brunt_fault_c
 	return brunt_drop_load(fault, context, &drop, ret_state, err);
 }
 
+/* Half of the packets of a connection, and it is as good as cut. */
+#define CUT_FROM 0.5
+
+static enum brunt_harm drop_harm(const void *params, const struct brunt_endpoint *own,
+				 const struct brunt_endpoint *remote)
+{
+	const struct drop_params *p = params;
+	const struct brunt_drop drop = drop_of(p);
+
+	if (!brunt_way_is_meant(&p->to, &p->local, &p->except, own, remote))
+		return BRUNT_HARM_NONE;
+	if (drop.flags.mask && (remote->protocol == IPPROTO_UDP || (p->state == NEW && own->port_max)))
+		return BRUNT_HARM_NONE;
+	return brunt_drop_share(&drop) >= CUT_FROM ? BRUNT_HARM_CUTS : BRUNT_HARM_HURTS;
+}
+
 const struct brunt_injector brunt_fault_packet_drop = {
 	.name = "packet.drop",
 	.summary = "packets are lost, as on a bad network",
@@ -278,6 +295,7 @@ const struct brunt_injector brunt_fault_packet_drop = {
 	.probe = brunt_drop_probe,
 	.validate = drop_validate,
 	.describe = drop_describe,
+	.harm = drop_harm,
 	.load = drop_load,
 	.prepare = brunt_drop_prepare,
 	.attach = brunt_drop_attach,

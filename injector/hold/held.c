@@ -134,6 +134,9 @@ static int check_all(struct brunt_held *held, struct brunt_error *err)
 			held_count_victims(held, target->victims, false);
 	}
 	held->hurt_count = count;
+	for (uint32_t i = 0; i < held->plan->step_count && !r; i++)
+		if (held->slots[i].target)
+			r = held_check_ways(held, &held->slots[i], held->slots[i].target->victims, err);
 	return r;
 }
 
@@ -166,6 +169,8 @@ static int choose(struct brunt_held *held, struct held_slot *slot, struct brunt_
 		slot->next = victims;
 	}
 	r = held_check_radius(held, victims, slot->step->name, err);
+	if (!r)
+		r = held_check_ways(held, slot, victims, err);
 	if (!r)
 		r = held_claim(held, victims, err);
 	if (!r)

@@ -112,6 +112,9 @@ int held_find(struct brunt_held *held, struct held_slot *slot, struct brunt_vict
 /* Would hitting these stay in the blast radius? -EDQUOT. Makes room for held_count_victims. */
 int held_check_radius(struct brunt_held *held, const struct brunt_victims *victims, const char *name,
 		      struct brunt_error *err);
+/* Would that step cut a way that must not be cut? -EDQUOT. victims may be NULL. */
+int held_check_ways(struct brunt_held *held, const struct held_slot *slot, const struct brunt_victims *victims,
+		    struct brunt_error *err);
 /* Counts them as hit. Room was made by held_check_radius. */
 void held_count_victims(struct brunt_held *held, const struct brunt_victims *victims, bool by_event);
 /* Was one of them hit by a fault that cannot be undone? */

@@ -10,6 +10,7 @@
 #include "brunt/error.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
+#include "fault/protect.h"
 #include "hold/held.h"
 #include "hold/ledger.h"
 
@@ -157,6 +158,21 @@ int held_check_radius(struct brunt_held *held, const struct brunt_victims *victi
 		held->hurt_room = held->hurt_count + fresh;
 	}
 	return 0;
+}
+
+int held_check_ways(struct brunt_held *held, const struct held_slot *slot, const struct brunt_victims *victims,
+		    struct brunt_error *err)
+{
+	const struct brunt_fault_context *context = held->fault_context;
+	int r;
+
+	if (!context->ways || !victims)
+		return 0;
+	r = brunt_ways_check(context->ways, &slot->step->fault, victims, context->cgroup_mount,
+			     brunt_plan_may_cut(held->plan), NULL, 0, err);
+	if (r < 0)
+		(void)brunt_wrap(err, "step '%s'", slot->step->name);
+	return r;
 }
 
 void held_count_victims(struct brunt_held *held, const struct brunt_victims *victims, bool by_event)

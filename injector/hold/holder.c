@@ -143,6 +143,7 @@ static void fill_contexts(struct holder *holder)
 		.seed = setup->seed,
 		.cgroup_mount = setup->cgroup_mount[0] ? setup->cgroup_mount : NULL,
 		.lease_ns = setup->plan->lease,
+		.ways = setup->ways,
 	};
 	holder->resolve_context = (struct brunt_resolve_context){
 		.seed = setup->seed,

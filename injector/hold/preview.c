@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include "brunt/error.h"
 #include "brunt/hold.h"
 #include "brunt/plan.h"
+#include "brunt/memory.h"
+#include "fault/protect.h"
 #include "hold/preview.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
@@ -107,7 +110,7 @@ static int find_victims(const struct brunt_step *step, const struct brunt_resolv
 
 /* The first "no" is told; who would be hit is shown all the same. */
 static void preview(const struct brunt_step *step, const struct brunt_resolve_context *context,
-		    struct brunt_preview *ret)
+		    const struct brunt_ways *ways, unsigned allowed, struct brunt_preview *ret)
 {
 	const struct brunt_injector *injector = step->fault.injector;
 	struct brunt_error err = { 0 }, why = { 0 };
@@ -126,11 +129,60 @@ static void preview(const struct brunt_step *step, const struct brunt_resolve_co
 	snprintf(ret->why, sizeof(ret->why), "%s", err.msg);
 	if (injector->describe)
 		injector->describe(&step->fault, ret->victims, ret->mechanism, sizeof(ret->mechanism));
+	r = brunt_ways_check(ways, &step->fault, ret->victims, context->cgroup_mount, allowed, ret->notes,
+			     sizeof(ret->notes), &why);
+	if (!ret->code && r < 0) {
+		ret->code = r;
+		snprintf(ret->why, sizeof(ret->why), "%s", why.msg);
+	}
+}
+
+unsigned brunt_plan_may_cut(const struct brunt_plan *plan)
+{
+	unsigned allowed = 0;
+
+	BRUNT_FOREACH (const int, way, plan->blast_radius.may_cut)
+		allowed |= 1u << *way;
+	return allowed;
+}
+
+int brunt_plan_ways(const struct brunt_plan *plan, struct brunt_ways **ret, struct brunt_error *err)
+{
+	struct brunt_ways *ways = calloc(1, sizeof(*ways));
+	bool asked = false;
+
+	if (!ways)
+		return brunt_fail(err, ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < plan->step_count; i++)
+		asked |= injector_of(plan->steps[i]) && injector_of(plan->steps[i])->harm;
+	if (asked) {
+		brunt_ways_find_ssh(ways);
+		brunt_ways_find_resolvers(ways, "/etc/resolv.conf");
+		/* where that names systemd-resolved on loopback, those that it asks */
+		brunt_ways_find_resolvers(ways, "/run/systemd/resolve/resolv.conf");
+	}
+	*ret = ways;
+	return 0;
+}
+
+/* A fault on an SLI's own path is no mistake, or the run would judge nothing; but it is shown. */
+static void add_slis(const struct brunt_plan *plan, struct brunt_ways *ways)
+{
+	BRUNT_FOREACH (const struct brunt_sli, sli, plan->slis) {
+		char name[96];
+
+		(void)snprintf(name, sizeof(name), "the path of SLI '%s'", sli->name);
+		if (sli->http && !sli->http->unix_socket)
+			brunt_ways_add_url(ways, name, sli->http->url, true);
+		else if (sli->tcp)
+			brunt_ways_add_url(ways, name, sli->tcp->connect, true);
+	}
 }
 
 int brunt_preview(const struct brunt_plan *plan, uint64_t seed, struct brunt_preview *ret_previews,
 		  struct brunt_error *err)
 {
+	BRUNT_AUTO_FREE struct brunt_ways *ways = NULL;
 	const pid_t own[] = { getpid() };
 	char mount[256];
 	bool mounted = !brunt_cgroup_mount(mount, sizeof(mount));
@@ -143,11 +195,13 @@ int brunt_preview(const struct brunt_plan *plan, uint64_t seed, struct brunt_pre
 		.own_count = 1,
 	};
 
-	(void)err;
 	memset(ret_previews, 0, plan->step_count * sizeof(*ret_previews));
+	if (brunt_plan_ways(plan, &ways, err) < 0)
+		return -ENOMEM;
+	add_slis(plan, ways);
 	for (uint32_t i = 0; i < plan->step_count; i++)
 		if (injector_of(plan->steps[i]))
-			preview(plan->steps[i], &context, &ret_previews[i]);
+			preview(plan->steps[i], &context, ways, brunt_plan_may_cut(plan), &ret_previews[i]);
 	return 0;
 }
 

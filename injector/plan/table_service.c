@@ -2,6 +2,8 @@
 /* What a service, a `finally` command, the blast radius and a variable may say. */
 #include "plan/tables.h"
 
+#include "fault/protect.h"
+
 #include "base/text.h"
 
 #include "brunt/error.h"
@@ -100,6 +102,12 @@ const struct brunt_table brunt_finally_table = {
 	.size = sizeof(struct brunt_finally),
 };
 
+static const struct brunt_value ways[] = {
+	{ "ssh", BRUNT_WAY_SSH, "the SSH session that brunt was started from" },
+	{ "resolver", BRUNT_WAY_RESOLVER, "this host's way to its name servers" },
+	{ 0 },
+};
+
 static const struct brunt_param blast_radius_params[] = {
 	BRUNT_UINT(struct brunt_blast_radius, victims, .def = "1", .min = 1, .max = 1e6,
 		   .help = "most items that may be hit, counted over the whole run"),
@@ -107,6 +115,10 @@ static const struct brunt_param blast_radius_params[] = {
 		    .help = "most of what a target matches that one step may hit"),
 	BRUNT_DURATION(struct brunt_blast_radius, duration, .def = "5m", .min = 1e6, .max = 7 * 86400e9,
 		       .help = "most time from the first fault to the end of the method; longer is an abort"),
+	BRUNT_LIST_OF(struct brunt_blast_radius, may_cut, BRUNT_T_ENUM, .values = ways, .count_max = 2,
+		      .example = "[\"ssh\"]",
+		      .help = "what a network fault may cut off although this host is hard to use without it; refused "
+			      "when left out"),
 	{ 0 },
 };
 

@@ -437,6 +437,8 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 	if (!r)
 		r = brunt_preflight(plan, err);
 	if (!r)
+		r = brunt_plan_ways(plan, &run.setup.ways, err);
+	if (!r)
 		r = make_shared(&run, err);
 	if (!r)
 		r = name_run(&run, err);

@@ -42,7 +42,7 @@ within 5 grep -q . "$mount_of$cgroup/cgroup.procs"
 # begin FAULT-JSON [SELECTOR-JSON]: holds the fault until `finish`.
 begin() {
 	cat >"$WORK/plan.json" <<-END
-	{ "schema": 1, "name": "dns",
+	{ "schema": 1, "name": "dns", "// lease": "for a machine that is emulated", "lease": "3s",
 	  "targets": { "them": ${2:-{ \"cgroup\": \"$cgroup\" \}} },
 	  "method": [ { "name": "lookups", "on": "them", "fault": "dns.fail", "background": true, $1 },
 	              { "name": "look", "observe": "1m" } ],
@@ -218,7 +218,7 @@ END
 helpers="$helpers $!"
 "$inside" python3 "$WORK/loop.py" "$WORK/pid2" "$WORK/word2" &
 helpers="$helpers $!"
-within 5 grep -q 127.0.0.1 "$WORK/word1" && within 5 grep -q 127.0.0.1 "$WORK/word2"
+within 30 grep -q 127.0.0.1 "$WORK/word1" && within 30 grep -q 127.0.0.1 "$WORK/word2"
 begin '"names": ["x.test"]' "{ \"process\": { \"pid_file\": \"$WORK/pid1\" } }"
 check 'a process that runs already is hurt' within 5 grep -q failed "$WORK/word1"
 sleep 0.2
@@ -241,7 +241,7 @@ unshare --net --mount bash -c '
 	echo $! >"$1/pid4"
 	exec python3 "$1/loop.py" "$1/pid3" "$1/word3"' "$mount_of$cgroup" "$WORK" &
 helpers="$helpers $!"
-if within 5 grep -q 127.0.0.1 "$WORK/word3"; then
+if within 30 grep -q 127.0.0.1 "$WORK/word3"; then
 	begin '"names": ["x.test"]'
 	check 'a process in another network is hurt' within 5 grep -q failed "$WORK/word3"
 	check 'and one in this network, too' within 5 grep -q failed "$WORK/word1"
