@@ -53,8 +53,8 @@ static struct {
 /* The holder reads while this is written: each number for itself is right. */
 static void publish(void)
 {
-	const uint64_t *from = &self.counters.attempts;
-	uint64_t *to = &self.what.counters->attempts;
+	const uint64_t *from = (const uint64_t *)&self.counters;
+	uint64_t *to = (uint64_t *)self.what.counters;
 
 	_Static_assert(sizeof(self.counters) % sizeof(*from) == 0, "counters are all of one type");
 	for (size_t i = 0; i < sizeof(self.counters) / sizeof(*from); i++)
@@ -97,8 +97,8 @@ static int make_socket(void)
 		return -errno;
 	if (what->reset)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	if (what->interface[0] &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, what->interface, (socklen_t)strlen(what->interface)))
+	/* by index: it may get another name. Linux 5.7 and newer ask for no right (c427bfec18f2) */
+	if (what->interface && setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &what->interface, sizeof(what->interface)))
 		return -errno;
 	if (what->from_size) {
 		/* the port is chosen by connect(), which knows the peer: then each peer has all of them (ip(7)) */

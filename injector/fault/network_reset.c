@@ -13,10 +13,12 @@
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "brunt/clock.h"
 #include "brunt/error.h"
 #include "brunt/fault.h"
 #include "brunt/memory.h"
@@ -28,6 +30,7 @@ struct reset_state {
 	const struct brunt_reset_params *params;
 	struct brunt_reset_scope scope;
 	struct brunt_reset_list list; /* from prepare to arm */
+	uint64_t lease;
 	uint64_t seen, matched, hit, gone, spared;
 };
 
@@ -124,7 +127,9 @@ static int reset_load(const struct brunt_fault *fault, const struct brunt_fault_
 	if (!state)
 		return brunt_fail(err, ENOMEM, "no memory for network.reset");
 	state->params = fault->params;
+	state->lease = context->lease_ns;
 	state->scope.seed = context->seed;
+	state->scope.ways = context->ways;
 	state->scope.step = fault->step;
 	if (context->cgroup_mount)
 		(void)snprintf(state->scope.mount, sizeof(state->scope.mount), "%s", context->cgroup_mount);
@@ -149,6 +154,17 @@ static int reset_prepare(void *opaque, const struct brunt_victims *victims, stru
 	return 0;
 }
 
+static int fail_destroy(const struct brunt_connection *connection, int code, struct brunt_error *err)
+{
+	const char *why = "";
+
+	if (code == EPERM)
+		why = "; needs CAP_NET_ADMIN over its network namespace";
+	else if (code == EOPNOTSUPP && connection->state == TCP_TIME_WAIT)
+		why = ": this kernel does not end those in time-wait";
+	return brunt_fail(err, code, "cannot end a connection: %s%s", strerror(code), why);
+}
+
 /* The ends of one connection, side by side from first on: one hit, whichever end was there to be hit. Returns the next. */
 static size_t reset_one(struct reset_state *state, size_t first, int *failure, struct brunt_error *err)
 {
@@ -163,27 +179,36 @@ static size_t reset_one(struct reset_state *state, size_t first, int *failure, s
 		hit |= !r;
 		failed |= r && r != -ENOENT;
 		if (r && r != -ENOENT && !*failure)
-			*failure = brunt_fail(err, -r, "cannot end a connection: %s%s", strerror(-r),
-					      r == -EPERM ? "; needs CAP_NET_ADMIN over its network namespace" : "");
+			*failure = fail_destroy(&item->connection, -r, err);
 	}
 	state->hit += hit;
 	state->gone += !hit && !failed;
 	return i;
 }
 
-/* All that were chosen, whatever happens to one of them; then it is told. */
+/*
+ * All that were chosen, whatever happens to one of them; then it is told. Thousands take their time, in which nothing
+ * else that is held is renewed: it stops before the lease is over.
+ */
 static int reset_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 {
 	struct reset_state *state = opaque;
 	struct brunt_reset_list *list = &state->list;
+	const uint64_t stop = expires ? expires - state->lease / 4 : UINT64_MAX, before = state->hit + state->gone;
+	size_t chosen = list->chosen, i = 0;
 	int failure = 0;
 
-	(void)expires;
 	state->seen += list->seen;
 	state->matched += list->matched;
 	state->spared += list->spared;
-	for (size_t i = 0; i < list->count;)
+	while (i < list->count && brunt_now() < stop)
 		i = reset_one(state, i, &failure, err);
+	if (i < list->count && !failure)
+		failure = brunt_fail(err, ETIME,
+				     "only %" PRIu64
+				     " of %zu connections could be reset within the lease; give the plan a "
+				     "longer 'lease', or narrow them down by 'to', 'local' or 'share'",
+				     state->hit + state->gone - before, chosen);
 	brunt_reset_list_done(list);
 	return failure;
 }

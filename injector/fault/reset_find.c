@@ -17,6 +17,7 @@
 #include "brunt/target.h"
 #include "fault/namespaces.h"
 #include "fault/owners.h"
+#include "fault/protect.h"
 
 /* Ending one takes some 10 us, and the holder must not stand still longer than a part of its lease. */
 #define SOCKETS_MAX 20000
@@ -109,12 +110,17 @@ static int list_namespaces(struct finding *finding, struct brunt_error *err)
 	size_t count = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < finding->victims->process_count && !r; i++) {
+	for (size_t i = 0; i < finding->owners.pids.count && !r; i++) {
+		const pid_t pid = (pid_t)finding->owners.pids.ids[i];
+		BRUNT_AUTO_CLOSE int fd = -1;
 		struct brunt_error why = { 0 };
+		struct brunt_process process;
 		uint64_t id = 0;
-		BRUNT_AUTO_CLOSE int fd = brunt_namespace_open(&finding->victims->processes[i], &id, &why);
 		bool known = false;
 
+		if (brunt_process_identify("/proc", pid, false, &process, NULL))
+			continue;
+		fd = brunt_namespace_open(&process, &id, &why);
 		if (fd == -ESRCH)
 			continue;
 		if (fd < 0)
@@ -152,11 +158,18 @@ static int find_owners(struct finding *finding, struct brunt_error *err)
 
 static int find_protected(struct finding *finding, bool interface, struct brunt_error *err)
 {
+	const struct brunt_ways *ways = finding->scope->ways;
 	int r = brunt_owners_add_ancestors(&finding->protected, getpid(), err);
 
-	/* The login may have come another way than through our ancestors: tmux, screen, a service. */
+	for (size_t i = 0; !r && ways && i < ways->count; i++)
+		if (ways->items[i].kind == BRUNT_WAY_SSH)
+			r = brunt_owners_add_inode(&finding->protected, ways->items[i].inode);
+	/* At an interface there are other people's logins, too. */
 	if (!r && interface)
 		r = brunt_owners_add_named(&finding->protected, "sshd", err);
+	/* What the holder's other children have open. */
+	if (!r && interface)
+		r = brunt_owners_add_named(&finding->protected, "brunt-", err);
 	brunt_owners_sort(&finding->protected);
 	return r;
 }
@@ -328,13 +341,11 @@ int brunt_reset_find(const struct brunt_reset_params *params, const struct brunt
 	};
 	int r;
 
-	/* Sockets first, owners then: one that came in between is not in the list, and one that went is no loss. */
+	/* Owners first: they say in which namespaces to look. A connection made in between may be missed, none confused. */
 	if (interface)
 		r = brunt_netlink_open(NETLINK_ROUTE, -1, &finding.route, err) ?: list_namespace(&finding, -1, err);
 	else
-		r = list_namespaces(&finding, err);
-	if (!r && !interface)
-		r = find_owners(&finding, err);
+		r = find_owners(&finding, err) ?: list_namespaces(&finding, err);
 	if (!r)
 		r = find_protected(&finding, interface, err);
 	if (r)

@@ -315,53 +315,62 @@ static void follow_orders(struct responder_self *self)
 	self->gives_up = gives_up;
 }
 
-/* Everything that may be heard of; what has nothing to say for now is left out, so that an error there is not told on
- * and on. */
-static size_t fill_events(struct responder_self *self)
+static void watch(struct responder_self *self, int fd, short events, enum watch_kind kind, unsigned index)
 {
-	struct pollfd *event = self->events;
-
-	*event++ = (struct pollfd){ .fd = self->ends ? -1 : self->socket, .events = POLLIN };
-	for (size_t i = 0; i < self->server_count; i++) {
-		*event++ = (struct pollfd){ .fd = self->udp[i], .events = POLLIN };
-		*event++ = (struct pollfd){ .fd = self->tcp[i], .events = POLLIN };
-	}
-	for (size_t i = 0; i < FLIGHTS_MAX; i++)
-		*event++ = (struct pollfd){ .fd = self->flights[i].fd, .events = POLLIN };
-	for (size_t i = 0; i < STREAMS_MAX; i++) {
-		const struct stream *stream = &self->streams[i];
-		short client = stream->client < 0 ? 0 : responder_tcp_wants(stream, true);
-		short upstream = stream->upstream < 0 ? 0 : responder_tcp_wants(stream, false);
-
-		*event++ = (struct pollfd){ .fd = client ? stream->client : -1, .events = client };
-		*event++ = (struct pollfd){ .fd = upstream ? stream->upstream : -1, .events = upstream };
-	}
-	return (size_t)(event - self->events);
+	/* What has nothing to say for now is left out, so that an error there is not told on and on. */
+	if (fd < 0 || !events)
+		return;
+	self->events[self->event_count] = (struct pollfd){ .fd = fd, .events = events };
+	self->watches[self->event_count++] = (struct watch){ .kind = kind, .index = index };
 }
 
-/* Sockets may have been closed and made meanwhile: none of them ever blocks, so an event for the former is harmless. */
-static void serve_events(struct responder_self *self)
+static void watch_all(struct responder_self *self)
 {
-	const struct pollfd *event = self->events;
-
-	if (event++->revents && !self->ends)
-		self->ends = self->now + DRAIN_WAIT;
+	self->event_count = 0;
+	watch(self, self->ends ? -1 : self->socket, POLLIN, WATCH_HOLDER, 0);
 	for (unsigned i = 0; i < self->server_count; i++) {
-		if (event++->revents)
-			responder_udp_serve(self, i);
-		if (event++->revents)
-			responder_tcp_accept(self, i);
+		watch(self, self->udp[i], POLLIN, WATCH_UDP, i);
+		watch(self, self->tcp[i], POLLIN, WATCH_TCP, i);
 	}
-	for (size_t i = 0; i < FLIGHTS_MAX; i++, event++)
-		if (event->revents && self->flights[i].fd == event->fd)
-			responder_udp_return(self, &self->flights[i]);
-	for (size_t i = 0; i < STREAMS_MAX; i++, event += 2) {
-		struct stream *stream = &self->streams[i];
+	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
+		watch(self, self->flights[i].fd, POLLIN, WATCH_FLIGHT, i);
+	for (unsigned i = 0; i < STREAMS_MAX; i++) {
+		const struct stream *stream = &self->streams[i];
 
-		if (event[0].revents && stream->client == event[0].fd)
+		if (stream->client < 0)
+			continue;
+		watch(self, stream->client, responder_tcp_wants(stream, true), WATCH_CLIENT, i);
+		watch(self, stream->upstream, responder_tcp_wants(stream, false), WATCH_UPSTREAM, i);
+	}
+}
+
+/* Its socket may have been closed, and another made, meanwhile: none ever blocks, so an event for the former is harmless. */
+static void serve(struct responder_self *self, int fd, const struct watch *watch)
+{
+	struct stream *stream = &self->streams[watch->index % STREAMS_MAX];
+
+	switch (watch->kind) {
+	case WATCH_HOLDER:
+		self->ends = self->now + DRAIN_WAIT;
+		break;
+	case WATCH_UDP:
+		responder_udp_serve(self, watch->index);
+		break;
+	case WATCH_TCP:
+		responder_tcp_accept(self, watch->index);
+		break;
+	case WATCH_FLIGHT:
+		if (self->flights[watch->index].fd == fd)
+			responder_udp_return(self, &self->flights[watch->index]);
+		break;
+	case WATCH_CLIENT:
+		if (stream->client == fd)
 			responder_tcp_client(self, stream);
-		if (event[1].revents && stream->client >= 0 && stream->upstream == event[1].fd)
+		break;
+	case WATCH_UPSTREAM:
+		if (stream->client >= 0 && stream->upstream == fd)
 			responder_tcp_upstream(self, stream);
+		break;
 	}
 }
 
@@ -370,7 +379,6 @@ static _Noreturn void loop(struct responder_self *self)
 	for (;;) {
 		uint64_t next, wait = self->beat;
 		struct timespec timeout;
-		size_t count;
 
 		follow_orders(self);
 		next = release_due(self);
@@ -382,12 +390,14 @@ static _Noreturn void loop(struct responder_self *self)
 			wait = 0;
 		else if (next - self->now < wait)
 			wait = next - self->now;
-		count = fill_events(self);
+		watch_all(self);
 		timeout = (struct timespec){ .tv_sec = (time_t)(wait / BRUNT_S), .tv_nsec = (long)(wait % BRUNT_S) };
-		if (ppoll(self->events, count, &timeout, NULL) <= 0)
+		if (ppoll(self->events, self->event_count, &timeout, NULL) <= 0)
 			continue;
 		follow_orders(self); /* they may have come while it waited */
-		serve_events(self);
+		for (size_t i = 0; i < self->event_count; i++)
+			if (self->events[i].revents)
+				serve(self, self->events[i].fd, &self->watches[i]);
 	}
 }
 

@@ -77,6 +77,14 @@ struct fate {
 	bool hurts;
 };
 
+enum watch_kind { WATCH_HOLDER, WATCH_UDP, WATCH_TCP, WATCH_FLIGHT, WATCH_CLIENT, WATCH_UPSTREAM };
+
+/* Whose socket it is that is polled. */
+struct watch {
+	enum watch_kind kind;
+	unsigned index;
+};
+
 struct responder_self {
 	struct brunt_responder_page *page;
 	const struct brunt_dns_policy *policy;
@@ -95,6 +103,8 @@ struct responder_self {
 	struct held held[HELD_MAX];
 	struct fate fates[FATES_MAX];
 	struct pollfd events[EVENTS_MAX];
+	struct watch watches[EVENTS_MAX];
+	size_t event_count;
 	uint8_t buffer[UDP_SIZE];
 };
 

@@ -7,6 +7,7 @@ Every name has the addresses 127.0.0.1 and ::1, but: what begins with "none" doe
 text (truncated by UDP unless the client's EDNS has room), "slow" takes 0.4 s, "silent" is not answered. Every question
 is written to LOG as "udp NAME TYPE ID SIZE" or "tcp ...".
 """
+import contextlib
 import socket
 import struct
 import sys
@@ -77,16 +78,12 @@ def tcp(address, port):
     listener.listen(64)
 
     def one(connection):
-        stream = connection.makefile("rwb")
-        while True:
-            size = stream.read(2)
-            if len(size) < 2:
-                break
-            message = answer(stream.read(struct.unpack(">H", size)[0]), "tcp")
-            if message:
-                stream.write(struct.pack(">H", len(message)) + message)
-                stream.flush()
-        connection.close()
+        with connection, connection.makefile("rwb") as stream, contextlib.suppress(OSError):
+            while len(size := stream.read(2)) == 2:
+                message = answer(stream.read(struct.unpack(">H", size)[0]), "tcp")
+                if message:
+                    stream.write(struct.pack(">H", len(message)) + message)
+                    stream.flush()
 
     while True:
         threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
