@@ -43,6 +43,7 @@ for port in 7000 7001; do
 	servers="$servers $!"
 done
 "$DATAGRAMS" serve 7000 127.0.0.1 ::1 10.9.0.1 fd09::1 >/dev/null 2>&1 &
+disown -a # their end is nobody's news
 within 5 "$DATAGRAMS" send 10.9.0.2 7000 1 0 100 50
 sleep 0.5
 
@@ -51,7 +52,7 @@ slow='tbf rate 1mbit burst 2000 limit 1000000'
 
 # hold OPTION...: a detour from here on; $held says how it went.
 hold() {
-	coproc HOLDER { exec "$DETOUR" "$@" 2>"$WORK/.detour"; }
+	coproc HOLDER { exec "$DETOUR" -u "$WORK/.undo" "$@" 2>"$WORK/.detour"; }
 	holder=$HOLDER_PID
 	exec 7>&"${HOLDER[1]}" 8<&"${HOLDER[0]}"
 	read -r -t 20 held <&8 || held=silent
@@ -87,11 +88,27 @@ no_devices() {
 	! ip -o link show | grep -q 'b5eed000'
 }
 
+# The holder is killed, and what the kernel does not take away before tcx is recovered.
+kill_holder() {
+	kill -KILL "$holder"
+	wait "$holder" 2>/dev/null
+	exec 7>&- 8<&-
+}
+
+recovered() { # NAME
+	is "$("$DETOUR" -R "$WORK/.undo")" 'recovered 0' "$1"
+	is "$("$DETOUR" -R "$WORK/.undo")" 'recovered 0' "$1, twice"
+	unlike "$(tc filter show dev "$2" egress; tc filter show dev "$2" ingress; tc qdisc show dev "$2")" \
+		'brunt|clsact' "$1: no filter and no clsact is left"
+}
+
 settled() { # NAME
 	within 5 no_devices
 	is "$(ip -o link show | grep -c b5eed000)" 0 "$1"
 }
 
+# Modules make devices of their own when they are loaded.
+ip link add ipip5 type ipip local 10.9.0.1 remote 10.9.0.2 2>/dev/null && ip link del ipip5
 before=$(host_state)
 
 # ---- chosen packets go round, in each direction, of each kind ----
@@ -188,8 +205,8 @@ let_go
 # ---- what is carried ----
 
 if tc qdisc add dev eth0 root handle 1: htb default 10 2>/dev/null &&
-	tc class add dev eth0 parent 1: classid 1:10 htb rate 1gbit &&
-	tc class add dev eth0 parent 1: classid 1:20 htb rate 1gbit &&
+	tc class add dev eth0 parent 1: classid 1:10 htb rate 1gbit quantum 1500 &&
+	tc class add dev eth0 parent 1: classid 1:20 htb rate 1gbit quantum 1500 &&
 	tc filter add dev eth0 parent 1: protocol ip prio 1 u32 match mark 0x1234 0xffffffff match ip dport 7001 0xffff \
 		flowid 1:20 2>/dev/null; then
 	packets() {
@@ -390,10 +407,9 @@ send 127.0.0.1 7000 20 1000 1000
 is "$(word "$sent" lost)" 0 'TAP: loopback: all packets come through'
 lowest=$(word "$sent" min)
 if [ "${lowest%.*}" -ge 60 ]; then ok "TAP: loopback: late by twice 30 ms ($lowest)"; else not_ok 'TAP: loopback: late' "$sent"; fi
-kill -KILL "$holder"
-wait "$holder" 2>/dev/null
-exec 7>&- 8<&-
-settled 'TAP: the holder is killed: nothing is left'
+kill_holder
+settled 'TAP: the holder is killed: no device is left'
+recovered 'TAP: the holder is killed: recovery' lo
 
 # ---- devices without Ethernet headers ----
 
@@ -468,12 +484,13 @@ hold -i eth0 -d egress -q "$slow"
 "$DATAGRAMS" send 10.9.0.2 7000 150 4000 1000 5000 >"$WORK/sent" &
 sender=$!
 sleep 0.4
-kill -KILL "$holder"
-wait "$holder" 2>/dev/null
-exec 7>&- 8<&-
+kill_holder
 wait $sender
 is "$(word "$(cat "$WORK/sent")" lost)" 0 'the holder is killed while packets wait: none is lost'
 settled 'the devices go by themselves'
+send 10.9.0.2 7000 50 500 100
+is "$(word "$sent" lost)" 0 'and what is left, if anything, does nothing'
+recovered 'the holder is killed: recovery' eth0
 
 hold -i eth0 -d both -q "$slow"
 "$DATAGRAMS" send 10.9.0.2 7000 150 4000 1000 5000 >"$WORK/sent" &
