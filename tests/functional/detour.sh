@@ -171,7 +171,7 @@ settled 'nothing of it is left'
 # ---- a share of flows ----
 
 hold -i eth0 -d egress -t :7000 -f 0.5 -q ''
-for i in $(seq 60); do
+for _ in $(seq 60); do
 	send 10.9.0.2 7000 2 0 100
 done
 ask poll
