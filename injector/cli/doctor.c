@@ -50,7 +50,7 @@ int brunt_cmd_doctor(int argc, char **argv)
 		else if (injector->probe)
 			r = injector->probe(&err);
 		able &= !r;
-		printf("  %-16s %-5s %s\n", injector->name, r ? "no" : "yes", r ? err.msg : injector->summary);
+		printf("  %-17s %-5s %s\n", injector->name, r ? "no" : "yes", r ? err.msg : injector->summary);
 	}
 	return able ? 0 : 9;
 }

@@ -19,7 +19,7 @@ static const char usage_text[] = "usage: brunt faults [OPTIONS] [NAME]\n"
 static void print_list(void)
 {
 	for (const struct brunt_injector *const *at = brunt_injectors; *at; at++)
-		printf("  %-16s %s\n", (*at)->name, (*at)->summary);
+		printf("  %-17s %s\n", (*at)->name, (*at)->summary);
 	fputs("\n'brunt faults NAME' says more.\n", stdout);
 }
 

@@ -97,8 +97,8 @@ static int make_socket(void)
 		return -errno;
 	if (what->reset)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	if (what->interface[0] &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, what->interface, (socklen_t)strlen(what->interface)))
+	/* by index: it may get another name. Linux 5.7 and newer ask for no right (c427bfec18f2) */
+	if (what->interface && setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &what->interface, sizeof(what->interface)))
 		return -errno;
 	if (what->from_size) {
 		/* the port is chosen by connect(), which knows the peer: then each peer has all of them (ip(7)) */

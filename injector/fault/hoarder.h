@@ -32,7 +32,7 @@ struct brunt_hoard_counters {
 struct brunt_hoard {
 	struct sockaddr_storage to, from;
 	socklen_t to_size, from_size; /* from_size 0: any address */
-	char interface[16];	      /* bound to; "": to none */
+	int interface;		      /* index of the one that it is bound to; 0: none */
 	int namespace;		      /* as of brunt_namespace_open(); -1: brunt's own */
 	uint64_t connections;
 	double rate; /* attempts per second */

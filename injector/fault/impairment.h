@@ -194,8 +194,5 @@ int brunt_netem_tables_read(const struct brunt_netem_params *params, struct brun
 void brunt_impairment_at(const struct brunt_netem_params *params, const struct brunt_netem_tables *tables,
 			 uint64_t elapsed_ns, uint64_t seed, uint64_t link_rate, struct brunt_impairment *ret);
 
-/* For a person: "delay 200 ms +- 20 ms normal, loss 1 %". Returns buf; 400 bytes hold what plans usually say. */
-const char *brunt_netem_print(const struct brunt_netem_params *params, char *buf, size_t size);
-
 /* The share of packets that the loss model takes, in the long run: 0..1. */
 double brunt_impairment_loss(const struct brunt_impairment *impairment);

@@ -204,18 +204,15 @@ void brunt_network_describe(const struct brunt_fault *fault, const struct brunt_
 			    size_t size)
 {
 	const struct brunt_network_params *params = fault->params;
-	char asked[400];
 	bool tap;
 
 	(void)victims;
-	(void)brunt_netem_print(&params->netem, asked, sizeof(asked));
 	(void)choose_line(params->line, &tap, NULL);
-	if (tap)
-		(void)snprintf(buf, size, "%s · user-space line on a detour (%s), %s", asked,
-			       params->line == BRUNT_NETWORK_TAP ? "as asked" : "this kernel has no netem",
-			       brunt_line_ceiling());
+	if (!tap)
+		(void)snprintf(buf, size, "netem on a detour");
 	else
-		(void)snprintf(buf, size, "%s · netem on a detour", asked);
+		(void)snprintf(buf, size, "user-space line on a detour, %s%s", brunt_line_ceiling(),
+			       params->line == BRUNT_NETWORK_TAP ? "" : " (this kernel has no netem)");
 }
 
 /* ---- the life ---- */

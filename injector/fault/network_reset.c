@@ -129,6 +129,7 @@ static int reset_load(const struct brunt_fault *fault, const struct brunt_fault_
 	state->params = fault->params;
 	state->lease = context->lease_ns;
 	state->scope.seed = context->seed;
+	state->scope.ways = context->ways;
 	state->scope.step = fault->step;
 	if (context->cgroup_mount)
 		(void)snprintf(state->scope.mount, sizeof(state->scope.mount), "%s", context->cgroup_mount);

@@ -154,6 +154,11 @@ int brunt_owners_add_named(struct brunt_owners *owners, const char *prefix, stru
 	return proc < 0 ? proc : brunt_proc_scan(proc, visit_named, &named);
 }
 
+int brunt_owners_add_inode(struct brunt_owners *owners, uint64_t inode)
+{
+	return add(&owners->inodes, inode);
+}
+
 static int compare(const void *a, const void *b)
 {
 	const uint64_t *one = a, *other = b;

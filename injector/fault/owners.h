@@ -35,6 +35,9 @@ int brunt_owners_add_ancestors(struct brunt_owners *owners, pid_t pid, struct br
 /* Adds the sockets of every process whose name begins so. */
 int brunt_owners_add_named(struct brunt_owners *owners, const char *prefix, struct brunt_error *err);
 
+/* Adds one socket by its inode. 0 or -ENOMEM. */
+int brunt_owners_add_inode(struct brunt_owners *owners, uint64_t inode);
+
 /* After the last was added, before the first is asked for. */
 void brunt_owners_sort(struct brunt_owners *owners);
 

@@ -17,6 +17,7 @@
 #include "brunt/target.h"
 #include "fault/namespaces.h"
 #include "fault/owners.h"
+#include "fault/protect.h"
 
 /* Ending one takes some 10 us, and the holder must not stand still longer than a part of its lease. */
 #define SOCKETS_MAX 20000
@@ -157,9 +158,13 @@ static int find_owners(struct finding *finding, struct brunt_error *err)
 
 static int find_protected(struct finding *finding, bool interface, struct brunt_error *err)
 {
+	const struct brunt_ways *ways = finding->scope->ways;
 	int r = brunt_owners_add_ancestors(&finding->protected, getpid(), err);
 
-	/* The login may have come another way than through our ancestors: tmux, screen, a service. */
+	for (size_t i = 0; !r && ways && i < ways->count; i++)
+		if (ways->items[i].kind == BRUNT_WAY_SSH)
+			r = brunt_owners_add_inode(&finding->protected, ways->items[i].inode);
+	/* At an interface there are other people's logins, too. */
 	if (!r && interface)
 		r = brunt_owners_add_named(&finding->protected, "sshd", err);
 	/* What the holder's other children have open. */

@@ -16,6 +16,7 @@
 
 struct brunt_error;
 struct brunt_victims;
+struct brunt_ways;
 
 enum brunt_reset_states {
 	BRUNT_RESET_CONNECTING,
@@ -34,8 +35,9 @@ struct brunt_reset_params {
 struct brunt_reset_scope {
 	uint64_t seed;
 	uint32_t step;
-	uint64_t round;	      /* counts the resets of this step: each chooses anew */
-	char mount[PATH_MAX]; /* of cgroup v2, or "" */
+	uint64_t round;		       /* counts the resets of this step: each chooses anew */
+	const struct brunt_ways *ways; /* or NULL */
+	char mount[PATH_MAX];	       /* of cgroup v2, or "" */
 };
 
 struct brunt_reset_item {

@@ -79,7 +79,7 @@ static const struct brunt_param hold_params[] = {
 		       .help = "the server, as seen from the target: address:port or [v6]:port"),
 	BRUNT_UINT(struct hold_params, connections, .required = true, .min = 1, .max = CONNECTIONS_MAX,
 		   .example = "100", .help = "how many to keep at the same time"),
-	BRUNT_NUMBER(struct hold_params, rate, .def = "1000", .min = 0.1, .max = 1e6,
+	BRUNT_NUMBER(struct hold_params, rate, .def = "1000", .min = 0.1, .max = 1e5,
 		     .help = "connections that are tried per second, also in place of lost ones"),
 	BRUNT_STRING(struct hold_params, send, .min = 1, .max = BRUNT_HOARD_SEND_MAX,
 		     .example = "\"GET / HTTP/1.1\\r\\nHost: x\\r\\n\"",
@@ -288,7 +288,7 @@ static int use_interface(struct hold_state *state, const struct brunt_victims *v
 
 		if (!item->picked)
 			continue;
-		(void)snprintf(state->what.interface, sizeof(state->what.interface), "%.15s", item->name);
+		state->what.interface = (int)item->interface_index;
 		if (six->sin6_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr))
 			six->sin6_scope_id = item->interface_index;
 	}

@@ -26,7 +26,10 @@ ends upstream-timeout 0 PASSED
 ends frozen-backend 0 PASSED
 ends dying-workers 0 PASSED
 ends creeping-loss 0 PASSED
+ends slow-backend 0 PASSED
+ends thin-line 0 PASSED
 ends flapping-backend 0 PASSED
 ends connection-pool-exhausted 0 PASSED
 ends lost-connections 0 PASSED
+ends failing-lookups 0 PASSED
 done_testing

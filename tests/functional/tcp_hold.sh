@@ -13,7 +13,7 @@ plan() {
 	local name=$1 target=$2
 	shift 2
 	cat >"$WORK/$name.json" <<-END
-	{ "schema": 1, "name": "$name", "seed": 7, "targets": { "it": $target },
+	{ "schema": 1, "name": "$name", "seed": 7, "lease": "2s", "targets": { "it": $target },
 	  "method": [ $judged, { "name": "full", "fault": "tcp.hold", "on": "it", $* } ],
 	  "blast_radius": { "victims": 2 } }
 	END
@@ -71,14 +71,14 @@ while True:
 END
 python3 pool.py 8211 &
 pool=$!
-within 5 asks 8211 || skip_all "the server does not start"
+within 30 asks 8211 || skip_all "the server does not start"
 echo $pool >pool.pid
 process="{ \"process\": { \"pid_file\": \"$WORK/pool.pid\" } }"
 
 # ---- held, and gone ----
 plan long "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "60s"'
 begin long
-within 5 held 8211 13
+within 20 held 8211 13
 check 'thirteen connections are open' held 8211 13
 if asks 8211 2>/dev/null; then not_ok 'nobody else is answered'; else ok 'nobody else is answered'; fi
 pid=$(hoarder)
@@ -98,18 +98,19 @@ is "$(hoarder)" '' 'no hoarder is left'
 # ---- however it ends ----
 for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder' 'STOP brunt' 'TERM brunt'; do
 	begin long
-	within 5 held 8211 13
+	within 20 held 8211 13
 	case $how in
 	*hoarder) victim=$(hoarder) ;;
 	*holder) victim=$(role holder) ;;
 	*) victim=$brunt ;;
 	esac
+	[ -n "$victim" ] || not_ok "$how: somebody is there to hit" "$(cat out)"
 	since=$(now_ms)
-	kill "-${how% *}" "$victim"
-	if within 5 asks 8211; then
+	[ -z "$victim" ] || kill "-${how% *}" "$victim"
+	if within 10 asks 8211; then
 		took=$(($(now_ms) - since))
-		# The lease is 500 ms; the rest is for a busy machine.
-		[ $took -lt 5000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
+		# The lease is 2 s; the rest is for a busy machine.
+		[ $took -lt 8000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
 	else
 		not_ok "$how: the server answers again" "$(ss -tn)"
 	fi
@@ -120,7 +121,7 @@ for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder
 	'KILL brunt' | 'TERM brunt') ;;
 	*) is $? 5 "$how: the run says that it was lost" ;;
 	esac
-	within 5 eval '[ -z "$(hoarder)" ]'
+	within 20 eval '[ -z "$(hoarder)" ]'
 	is "$(hoarder)" '' "$how: no hoarder is left"
 	"$BRUNT" recover >/dev/null 2>&1
 done
@@ -128,7 +129,7 @@ done
 # ---- what the server sees ----
 $peer serve 127.0.0.1 8212 server.log &
 server=$!
-within 5 grep -q ready server.log
+within 30 grep -q ready server.log
 echo $server >server.pid
 process="{ \"process\": { \"pid_file\": \"$WORK/server.pid\" } }"
 plan slow "$process" '"to": "127.0.0.1:8212", "connections": 3, "rate": 100, "hold": "1s", "send": "GET / HTTP/1.1\r\n", "trickle": "X: y\r\n", "trickle_every": "200ms"'
@@ -170,7 +171,7 @@ is "$status" 7 'nobody listens: inconclusive'
 like "$out" '0 connections held of 5.*refused [0-9]+ of [0-9]+|refused [0-9]+ of' 'and it says so'
 $peer drop 127.0.0.1 8214 drop.log &
 drop=$!
-within 5 grep -q ready drop.log
+within 30 grep -q ready drop.log
 plan hangs-up "$process" '"to": "127.0.0.1:8214", "connections": 5, "rate": 50, "hold": "1s", "hits": { "min": 5 }'
 run brunt run --plain hangs-up.json
 is "$status" 7 'the server hangs up: inconclusive'

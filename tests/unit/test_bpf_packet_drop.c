@@ -478,6 +478,7 @@ static void fates(bool *lost, unsigned n, bool wander)
 	cpu_set_t all, one;
 
 	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	brunt_bpf_arm(&bpf, brunt_now() + 600 * BRUNT_S); /* an emulated machine takes a minute */
 	for (unsigned i = 0, cpu = 0; i < n; i++) {
 		if (wander && !(i % 8)) { /* moving a task is dear */
 			do

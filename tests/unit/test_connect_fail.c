@@ -13,6 +13,7 @@ struct fail_params {
 	struct brunt_list calls;
 	struct brunt_ramp probability;
 	struct brunt_list to, except;
+	struct brunt_names_params *names;
 };
 enum { CONNECT, SEND, BIND };
 

@@ -311,45 +311,6 @@ static void the_share_that_a_model_loses_is_known(void **state)
 	}
 }
 
-static void it_is_told_as_people_say_it(void **state)
-{
-	static const struct {
-		const char *json, *text;
-	} cases[] = {
-		{ "{\"delay\":\"200ms\"}", "delay 200 ms" },
-		{ "{\"delay\":\"200ms\",\"jitter\":\"20ms\",\"distribution\":\"normal\",\"loss\":\"1%\"}",
-		  "delay 200 ms +- 20 ms normal, loss 1 %" },
-		{ "{\"delay\":{\"from\":\"0ms\",\"to\":\"500ms\",\"in\":\"60s\"}}", "delay 0 s -> 500 ms in 60 s" },
-		{ "{\"delay\":\"10ms\",\"jitter\":\"1ms\",\"distribution_file\":\"a.dist\",\"delay_correlation\":\"5%\"}",
-		  "delay 10 ms +- 1 ms by '/plans/a.dist' (correlation 5 %)" },
-		{ "{\"loss\":\"1%\",\"loss_correlation\":\"25%\",\"ecn\":true}",
-		  "loss 1 % (correlation 25 %) (marked where ECN allows)" },
-		{ "{\"loss_gemodel\":{\"p\":\"1%\",\"r\":\"9%\"}}",
-		  "loss 10 % in bursts (p 1 % r 9 % 1-h 100 % 1-k 0 %)" },
-		{ "{\"loss_state\":{\"p13\":\"1%\"}}",
-		  "loss 1 % in four states (p13 1 % p31 99 % p32 0 % p23 100 % p14 0 %)" },
-		{ "{\"duplicate\":\"2%\",\"corrupt\":\"3%\",\"corrupt_correlation\":\"4%\"}",
-		  "duplicate 2 %, corrupt 3 % (correlation 4 %)" },
-		{ "{\"delay\":\"1ms\",\"reorder\":\"25%\",\"gap\":5}", "delay 1 ms, reorder 25 % every 5 packets" },
-		{ "{\"rate\":\"10mbit\",\"packet_overhead\":-14,\"cell_size\":\"48B\",\"cell_overhead\":5,\"limit\":9}",
-		  "rate 10 mbit/s -14 bytes a packet in cells of 48+5 bytes, at most 9 packets wait" },
-		{ "{\"slot\":{\"min\":\"1ms\",\"max\":\"2ms\",\"packets\":3,\"bytes\":\"9kB\"}}",
-		  "bursts every 1 ms to 2 ms of at most 3 packets and 8.79 KiB" },
-		{ "{\"slot\":{\"delay\":\"5ms\",\"jitter\":\"2ms\"}}", "bursts every 5 ms +- 2 ms uniform" },
-	};
-	char buf[400], tiny[12];
-
-	(void)state;
-	for (size_t i = 0; i < BRUNT_COUNT(cases); i++) {
-		struct decoded d;
-
-		assert_string_equal(brunt_netem_print(decode(cases[i].json, &d), buf, sizeof(buf)), cases[i].text);
-		/* cut, not overrun */
-		assert_int_equal(strncmp(brunt_netem_print(&d.fault.netem, tiny, sizeof(tiny)), cases[i].text, 11), 0);
-		done(&d);
-	}
-}
-
 /* ---- distributions ---- */
 
 static double mean_of(const int16_t *values, size_t count)
@@ -579,7 +540,6 @@ int main(void)
 		cmocka_unit_test(ramps_move_all_that_may_move),
 		cmocka_unit_test(the_limit_holds_what_a_fast_link_sends_during_the_delay),
 		cmocka_unit_test(the_share_that_a_model_loses_is_known),
-		cmocka_unit_test(it_is_told_as_people_say_it),
 		cmocka_unit_test(tables_are_quantiles_of_their_distribution),
 		cmocka_unit_test(tables_agree_with_those_of_tc),
 		cmocka_unit_test(a_table_file_is_read),

@@ -11,6 +11,7 @@
 /* As in injector/fault/network_partition.c. */
 struct partition_params {
 	struct brunt_list from, except;
+	struct brunt_names_params *names;
 	json_t *groups;
 	int direction;
 	bool one_way;

@@ -18,6 +18,7 @@ struct drop_params {
 	struct brunt_gemodel *gemodel;
 	uint64_t nth, first, budget;
 	struct brunt_list to, local, except;
+	struct brunt_names_params *names;
 	int direction;
 	struct brunt_list tcp_flags;
 	int state;
