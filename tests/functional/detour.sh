@@ -276,6 +276,32 @@ other=$("$DETOUR" -i eth0 -d egress -r 5eed0002 </dev/null)
 like "$other" 'failed prepare: .*eth0.*run 5eed0001 already' 'a detour of another run is a clear refusal'
 let_go
 
+# A loss of exactly every second packet, before the detour and after it: a packet that comes back is not judged again.
+for order in first last; do
+	drop='{ "name": "every-second", "fault": "packet.drop", "on": "link", "direction": "egress", "nth": 2, "to": [":7000"],
+		"background": true }'
+	late='{ "name": "late", "fault": "network.netem", "on": "link", "direction": "egress", "delay": "20ms", "to": [":7000"],
+		"background": true }'
+	[ $order = first ] && steps="$drop, $late" || steps="$late, $drop"
+	: >"$WORK/sent" && chmod 666 "$WORK/sent"
+	cat >"$WORK/two.json" <<-JSON
+		{ "schema": 1, "name": "two", "targets": { "link": { "interface": "eth0" } },
+		  "blast_radius": { "victims": 2, "duration": "1m" },
+		  "method": [ $steps,
+		    { "name": "traffic", "timeout": "30s",
+		      "run": ["sh", "-c", "'$DATAGRAMS' send 10.9.0.2 7000 40 5000 100 2000 >'$WORK/sent'"] } ] }
+	JSON
+	run brunt run "$WORK/two.json"
+	is "$status" 0 "packet.drop comes $order: the run passes"
+	is "$(word "$(cat "$WORK/sent")" lost)" 20 "packet.drop comes $order: half of the packets are lost, no more"
+	lowest=$(word "$(cat "$WORK/sent")" min)
+	if [ "${lowest%.*}" -ge 20 ]; then
+		ok "packet.drop comes $order: the others are late ($lowest ms)"
+	else
+		not_ok "packet.drop comes $order: the others are late" "$(cat "$WORK/sent")"
+	fi
+done
+
 # ---- the packets of a process, of a cgroup ----
 
 cgroups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
