@@ -33,7 +33,7 @@
 #include "fault/hoarder.h"
 #include "fault/namespaces.h"
 
-/* Answers come within a few ms; the holder must not stand still longer than a part of its lease. */
+/* Answers come within a few ms. A longer lease leaves more time: half of it. */
 #define ANSWER_WAIT_NS	(250 * BRUNT_MS)
 #define RELEASE_WAIT_NS (150 * BRUNT_MS)
 /* From attach to arm, a hoarder that hears nothing gives up after this. */
@@ -58,7 +58,8 @@ struct hold_state {
 	const struct brunt_victims *victims; /* from prepare to detach */
 	struct brunt_hoard what;
 	struct brunt_child child;
-	uint64_t expires;		  /* 0: not armed */
+	uint64_t expires; /* 0: not armed */
+	uint64_t answer_wait;
 	bool lapsed, cut;		  /* cut: it was gone before it was told to go */
 	bool released;			  /* let go, and not detached: between two pulses */
 	struct brunt_hoard_counters base; /* of earlier rounds */
@@ -259,6 +260,7 @@ static int hold_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		.reopen = params->reopen,
 		.reset = params->close == BY_RESET,
 	};
+	state->answer_wait = context->lease_ns / 2 > ANSWER_WAIT_NS ? context->lease_ns / 2 : ANSWER_WAIT_NS;
 	fill_texts(state);
 	if (context->cgroup_mount)
 		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
@@ -386,7 +388,7 @@ static int start_hoarder(struct hold_state *state, struct brunt_error *err)
 	state->released = false;
 	memset(state->what.counters, 0, sizeof(*state->what.counters));
 	r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
-	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
+	return r ?: brunt_child_await(&state->child, now + state->answer_wait, err);
 }
 
 static int hold_attach(void *opaque, struct brunt_error *err)
@@ -414,7 +416,7 @@ static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
 		return brunt_fail(err, EPIPE, "the hoarder is gone");
 	state->expires = expires;
-	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
+	return brunt_child_await(&state->child, brunt_now() + state->answer_wait, err);
 }
 
 static void hold_renew(void *opaque, uint64_t expires)
