@@ -5,7 +5,7 @@
  * for the whole, detour.h for the tag.
  *
  *   classifier (out, in, lo)  at the real device: small, one for each leg; most packets it lets pass at once
- *   steer (out, in, lo)       what the classifier calls for the others: one for all legs
+ *   steer (out, in)           what the classifier calls for the others: one for all legs
  *   bounce                    at d1, in the private namespace: to d0's receiving side at once
  *   back (out, in, lo)        at d0's receiving side: to where the packet was
  *   gate                      at d0's sending side, TAP only: nothing but chosen packets reaches the line
@@ -353,62 +353,6 @@ static __always_inline int pass(struct __sk_buff *skb)
 	return NEXT;
 }
 
-static __always_inline int classify(struct __sk_buff *skb, bool out, bool in, enum brunt_detour_steer steer)
-{
-	const __u32 number = leg_number();
-	const struct brunt_detour_leg *leg = &control.legs[number];
-
-	if (is_settled(skb, leg))
-		return NEXT;
-	if (is_outside(skb, leg, out, in))
-		return pass(skb);
-	skb->cb[4] = number;
-	bpf_tail_call(skb, &brunt_steers, steer);
-	return NEXT;
-}
-
-SEC("tc")
-int brunt_detour_out(struct __sk_buff *skb)
-{
-	return classify(skb, true, false, BRUNT_STEER_OUT);
-}
-
-SEC("tc")
-int brunt_detour_in(struct __sk_buff *skb)
-{
-	return classify(skb, false, true, BRUNT_STEER_IN);
-}
-
-/* At loopback a packet is seen once as sent, and that is also how it is received. It goes round once at most. */
-SEC("tc")
-int brunt_detour_lo(struct __sk_buff *skb)
-{
-	return classify(skb, true, true, BRUNT_STEER_LO);
-}
-
-static __always_inline int steer(struct __sk_buff *skb, bool egress)
-{
-	const struct brunt_detour_leg *leg = called_leg(skb);
-	struct brunt_counters *counters;
-
-	if (!control.everything && !match(skb, leg, egress))
-		return pass(skb);
-	counters = brunt_counters_get();
-	return counters ? send_round(skb, leg, counters) : NEXT;
-}
-
-SEC("tc")
-int brunt_detour_steer_out(struct __sk_buff *skb)
-{
-	return steer(skb, true);
-}
-
-SEC("tc")
-int brunt_detour_steer_in(struct __sk_buff *skb)
-{
-	return steer(skb, false);
-}
-
 /*
  * What the way back over loopback cannot deliver: multicast and broadcast, and IPv6 link-local, whose route is bound to
  * another device than lo.
@@ -427,19 +371,66 @@ static __always_inline bool is_deliverable(struct __sk_buff *skb)
 	return first[0] != 0xff && !(first[0] == 0xfe && (first[1] & 0xc0) == 0x80);
 }
 
+static __always_inline int classify(struct __sk_buff *skb, bool out, bool in)
+{
+	const __u32 number = leg_number();
+	const struct brunt_detour_leg *leg = &control.legs[number];
+
+	if (is_settled(skb, leg))
+		return NEXT;
+	if (is_outside(skb, leg, out, in) || (out && in && !is_deliverable(skb)))
+		return pass(skb);
+	skb->cb[4] = number;
+	if (out && !(in && !(leg->flags & BRUNT_DETOUR_SENT)))
+		bpf_tail_call(skb, &brunt_steers, BRUNT_STEER_OUT);
+	if (in)
+		bpf_tail_call(skb, &brunt_steers, BRUNT_STEER_IN);
+	return NEXT;
+}
+
 SEC("tc")
-int brunt_detour_steer_lo(struct __sk_buff *skb)
+int brunt_detour_out(struct __sk_buff *skb)
+{
+	return classify(skb, true, false);
+}
+
+SEC("tc")
+int brunt_detour_in(struct __sk_buff *skb)
+{
+	return classify(skb, false, true);
+}
+
+/* At loopback a packet is seen once as sent, and that is also how it is received. It goes round once at most. */
+SEC("tc")
+int brunt_detour_lo(struct __sk_buff *skb)
+{
+	return classify(skb, true, true);
+}
+
+static __always_inline int steer(struct __sk_buff *skb, bool egress)
 {
 	const struct brunt_detour_leg *leg = called_leg(skb);
 	struct brunt_counters *counters;
 
-	if (!is_deliverable(skb))
+	if (!control.everything && !match(skb, leg, egress)) {
+		if (egress && leg->flags & BRUNT_DETOUR_RECEIVED)
+			bpf_tail_call(skb, &brunt_steers, BRUNT_STEER_IN);
 		return pass(skb);
-	if (!control.everything && !(leg->flags & BRUNT_DETOUR_SENT && match(skb, leg, true)) &&
-	    !(leg->flags & BRUNT_DETOUR_RECEIVED && match(skb, leg, false)))
-		return pass(skb);
+	}
 	counters = brunt_counters_get();
 	return counters ? send_round(skb, leg, counters) : NEXT;
+}
+
+SEC("tc")
+int brunt_detour_steer_out(struct __sk_buff *skb)
+{
+	return steer(skb, true);
+}
+
+SEC("tc")
+int brunt_detour_steer_in(struct __sk_buff *skb)
+{
+	return steer(skb, false);
 }
 
 /* To the peer's receiving side in the same softirq: bpf_redirect() would queue once more. */

@@ -38,7 +38,7 @@
 #define BRUNT_DETOUR_LEG_MAGIC 0x62720000
 
 /* Index into brunt_steers. */
-enum brunt_detour_steer { BRUNT_STEER_OUT, BRUNT_STEER_IN, BRUNT_STEER_LO, BRUNT_DETOUR_STEERS };
+enum brunt_detour_steer { BRUNT_STEER_OUT, BRUNT_STEER_IN, BRUNT_DETOUR_STEERS };
 
 enum brunt_detour_scope {
 	BRUNT_DETOUR_ALL,	/* all packets: the interface is the target */

@@ -7,6 +7,7 @@
 #include <linux/pkt_cls.h>
 
 #include "packet.h"
+#include "detour.h"
 #include "packet_drop.h"
 
 #define TCX_NEXT (-1) /* include/uapi/linux/bpf.h since 6.6 */
@@ -177,16 +178,19 @@ int brunt_drop_in(struct __sk_buff *skb)
 	return !control.base.armed || !decide_in_cgroup(skb, false);
 }
 
+/* A packet that comes back from a detour that runs after us has been here before: once is enough. */
 SEC("tc")
 int brunt_drop_tc_out(struct __sk_buff *skb)
 {
-	return control.base.armed && decide(skb, true, control.network) ? TC_ACT_SHOT : TCX_NEXT;
+	return control.base.armed && !brunt_is_from_detour(skb) && decide(skb, true, control.network) ? TC_ACT_SHOT
+												      : TCX_NEXT;
 }
 
 SEC("tc")
 int brunt_drop_tc_in(struct __sk_buff *skb)
 {
-	return control.base.armed && decide(skb, false, control.network) ? TC_ACT_SHOT : TCX_NEXT;
+	return control.base.armed && !brunt_is_from_detour(skb) && decide(skb, false, control.network) ? TC_ACT_SHOT
+												       : TCX_NEXT;
 }
 
 SEC("cgroup/sock_create")

@@ -43,8 +43,7 @@ static void cleanup_detour(struct brunt_detour **detour)
 static int load_programs(struct brunt_detour *detour, const struct brunt_fault_context *context,
 			 struct brunt_error *err)
 {
-	static const char *const steers[BRUNT_DETOUR_STEERS] = { "brunt_detour_steer_out", "brunt_detour_steer_in",
-								 "brunt_detour_steer_lo" };
+	static const char *const steers[BRUNT_DETOUR_STEERS] = { "brunt_detour_steer_out", "brunt_detour_steer_in" };
 	struct detour_bpf *skeleton = detour_bpf__open();
 	const int direction = detour->match->direction;
 	int r;
@@ -274,8 +273,10 @@ int brunt_detour_visit(struct brunt_detour *detour, int (*visit)(void *opaque, s
 
 static void close_part(struct brunt_detour_part *part)
 {
-	while (part->inner_count)
-		close(part->inner[--part->inner_count]);
+	/* the bounce first: nothing shall reach a device of ours whose way back is gone */
+	for (size_t i = 0; i < part->inner_count; i++)
+		close(part->inner[i]);
+	part->inner_count = 0;
 	if (part->leg.tap >= 0)
 		close(part->leg.tap);
 	part->leg.tap = -1;

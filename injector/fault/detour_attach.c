@@ -311,8 +311,13 @@ static void detach_filters(struct brunt_detour *detour, unsigned place)
 
 void brunt_detour_detach_classifiers(struct brunt_detour *detour)
 {
+	/*
+	 * Nobody takes the tag off any more. For a detour before us it still says that the packet has been there, so it
+	 * stays then.
+	 */
 	for (size_t i = 0; i < detour->part_count; i++)
-		detour->control->legs[detour->parts[i].number].flags |= BRUNT_DETOUR_LEAVING;
+		if (detour->parts[i].instance == 1)
+			detour->control->legs[detour->parts[i].number].flags |= BRUNT_DETOUR_LEAVING;
 	for (size_t i = detour->part_count; i--;) {
 		struct brunt_detour_part *part = &detour->parts[i];
 

@@ -29,6 +29,9 @@
 /* Packets that a TAP device keeps for a line that is not reading at this moment. */
 #define TAP_QUEUE 16384
 
+/* A packet of the largest size and its headers is larger than what devices are set to, and would be split here. */
+#define GSO_MORE 256
+
 static int enter_hidden(const struct brunt_detour *detour, struct brunt_error *err)
 {
 	return setns(detour->hidden, CLONE_NEWNET)
@@ -161,8 +164,9 @@ static int finish_device(struct brunt_detour *detour, struct brunt_detour_part *
 	r = brunt_link_hush(&detour->spoken, link.index, brunt_detour_alias(detour, part, alias, sizeof(alias)), err);
 	if (r)
 		return r;
-	if (part->gso_max_size > link.gso_max_size || part->gso_max_segs > link.gso_max_segs)
-		(void)brunt_link_set_gso(&detour->spoken, link.index, part->gso_max_size, part->gso_max_segs);
+	if (!detour->backend->tap)
+		(void)brunt_link_set_gso(&detour->spoken, link.index, part->gso_max_size + GSO_MORE,
+					 part->gso_max_segs);
 	r = brunt_detour_attach_inner(detour, part, BRUNT_DETOUR_BACK, link.index, true, err);
 	if (!r && detour->backend->tap)
 		r = brunt_detour_attach_inner(detour, part, BRUNT_DETOUR_GATE, link.index, false, err);

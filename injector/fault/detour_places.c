@@ -370,9 +370,13 @@ static int find_places(struct brunt_detour *detour, struct brunt_error *err)
 
 		if (!item->picked)
 			continue;
-		if (item->kind == BRUNT_TARGET_PROCESS)
+		if (item->kind == BRUNT_TARGET_PROCESS) {
 			r = add_place(&places, item->process.pid);
-		else
+			/* then what was read was of the right process */
+			if (!r && !brunt_process_alive(&item->process))
+				r = brunt_fail(err, ESRCH, "process %d (%s) ended", (int)item->process.pid,
+					       item->process.name);
+		} else
 			r = brunt_cgroup_each(detour->mount, item->cgroup, add_place, &places, err);
 		if (r)
 			return r;

@@ -23,6 +23,7 @@
 #include "brunt/role.h"
 #include "brunt/units.h"
 #include "fault/dns_fail.h"
+#include "target/cgroup.h"
 
 /* The responder answers within a few ms; the holder must not stand still longer than a part of its lease. */
 #define ANSWER_WAIT_NS	(250 * BRUNT_MS)
@@ -41,6 +42,9 @@ static const struct {
 	{ "brunt_connect4", BPF_CGROUP_INET4_CONNECT },	    { "brunt_connect6", BPF_CGROUP_INET6_CONNECT },
 	{ "brunt_sendmsg4", BPF_CGROUP_UDP4_SENDMSG },	    { "brunt_sendmsg6", BPF_CGROUP_UDP6_SENDMSG },
 };
+
+/* Of this process. */
+static struct dns_state *attached;
 
 static int dns_probe(struct brunt_error *err)
 {
@@ -158,8 +162,11 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 	state->kind = victims->items[0].kind;
 	if (state->kind == BRUNT_TARGET_PROCESS)
 		r = brunt_bpf_check_pids(err);
+	/* Only root can give the responder a uid of its own, by which the programs know what it passes on. */
+	else if (geteuid() && dns_is_ourselves(victims))
+		r = brunt_fail(err, ENOTSUP, "dns.fail on a cgroup that brunt runs in takes root");
 	brunt_dns_places_close(&state->places);
-	r = r ?: brunt_dns_places_find(victims, &state->params->servers, &state->places, err);
+	r = r ?: brunt_dns_places_find(state->mount, victims, &state->params->servers, &state->places, err);
 	if (!r && !state->has_cookies && state->places.count > 1)
 		r = brunt_fail(err, ENOTSUP,
 			       "before Linux 5.14 dns.fail cannot tell network namespaces apart, and the target lives "
@@ -170,7 +177,8 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 		return r;
 	}
 	state->victims = victims;
-	r = dns_old_sockets(state, false, &state->deaf, err);
+	/* Only told, unless they are to be ended. */
+	r = dns_old_sockets(state, false, &state->deaf, state->params->reconnect ? err : NULL);
 	if (r && state->params->reconnect) {
 		state->victims = NULL;
 		brunt_dns_places_close(&state->places);
@@ -178,6 +186,42 @@ static int dns_prepare(void *opaque, const struct brunt_victims *victims, struct
 	}
 	ret_undo->version = 1;
 	return 0;
+}
+
+static bool is_overlap(const struct brunt_item *one, const struct brunt_item *other)
+{
+	if (one->kind == BRUNT_TARGET_PROCESS && other->kind == BRUNT_TARGET_PROCESS)
+		return one->process.pid == other->process.pid;
+	return brunt_cgroup_within(one->cgroup, other->cgroup) || brunt_cgroup_within(other->cgroup, one->cgroup);
+}
+
+/* A lookup goes to one responder: the programs of another fault would see it as one to some address of no meaning. */
+static int check_alone(const struct dns_state *state, struct brunt_error *err)
+{
+	for (const struct dns_state *other = attached; other; other = other->next) {
+		for (size_t i = 0; i < state->victims->matched; i++) {
+			const struct brunt_item *item = &state->victims->items[i];
+
+			for (size_t j = 0; item->picked && j < other->victims->matched; j++)
+				if (other->victims->items[j].picked && is_overlap(item, &other->victims->items[j]))
+					return brunt_fail(
+						err, EBUSY,
+						"another dns.fail is held on '%s': lookups can be turned only once; "
+						"put the names in one step, or one step after the other",
+						item->name);
+		}
+	}
+	return 0;
+}
+
+static void leave(struct dns_state *state)
+{
+	struct dns_state **at = &attached;
+
+	while (*at && *at != state)
+		at = &(*at)->next;
+	if (*at)
+		*at = state->next;
 }
 
 static int mark_victims(struct dns_state *state, struct brunt_error *err)
@@ -288,8 +332,13 @@ static int dns_change(void *opaque, uint64_t elapsed_ns, struct brunt_error *err
 static int dns_attach(void *opaque, struct brunt_error *err)
 {
 	struct dns_state *state = opaque;
-	int r = start_responders(state, err);
+	int r = check_alone(state, err);
 
+	if (r)
+		return r;
+	state->next = attached;
+	attached = state;
+	r = start_responders(state, err);
 	(void)dns_change(state, 0, NULL);
 	state->cut = false;
 	state->control->processes = state->kind == BRUNT_TARGET_PROCESS;
@@ -368,6 +417,7 @@ static void dns_detach(void *opaque)
 	uint64_t until = brunt_now() + RELEASE_WAIT_NS;
 	int map = bpf_map__fd(state->skel->maps.brunt_victims);
 
+	leave(state);
 	dns_disarm(state);
 	/* The way back stays until the responders have passed on what they held. */
 	for (size_t i = 0; i < state->started; i++)
@@ -411,7 +461,7 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.name = "dns.fail",
 	.summary = "lookups of names fail, are answered wrongly or late",
 	.undo = BRUNT_UNDO_KERNEL,
-	.wants = BRUNT_WANT_CGROUP | BRUNT_WANT_PROCESSES,
+	.wants = BRUNT_WANT_CGROUP,
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
 	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE |

@@ -46,9 +46,10 @@ struct dns_state {
 	struct brunt_responder responders[BRUNT_DNS_PLACES_MAX]; /* one for each place */
 	size_t started;						 /* of them */
 	struct brunt_hits ended;				 /* what responders counted that have ended */
-	size_t deaf;	  /* sockets of the target that were connected to a name server when it was prepared */
-	bool has_cookies; /* the kernel tells network namespaces apart */
-	bool cut;	  /* a responder was gone before it was told to go */
+	size_t deaf;		/* sockets of the target that were connected to a name server when it was prepared */
+	bool has_cookies;	/* the kernel tells network namespaces apart */
+	struct dns_state *next; /* of those that are attached */
+	bool cut;		/* a responder was gone before it was told to go */
 	uint64_t lease;
 	char mount[PATH_MAX];
 };
@@ -62,6 +63,9 @@ int dns_old_sockets(struct dns_state *state, bool ends, size_t *ret_count, struc
 extern const struct brunt_table dns_table;
 int dns_validate(const void *params, int kind, struct brunt_error *err);
 void dns_describe(const struct brunt_fault *fault, const struct brunt_victims *victims, char *buf, size_t size);
+/* Is brunt itself, and so the probes of the run, in the cgroup of a picked item that is a whole cgroup? */
+bool dns_is_ourselves(const struct brunt_victims *victims);
+
 int dns_poll(void *opaque, struct brunt_hits *ret);
 
 /* A responder has ended, and its page is about to be used by another. */

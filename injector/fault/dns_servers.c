@@ -17,6 +17,7 @@
 #include "brunt/memory.h"
 #include "brunt/param.h"
 #include "brunt/target.h"
+#include "target/cgroup.h"
 
 #define DNS_PORT  53
 #define FILE_MAX  65536
@@ -210,21 +211,63 @@ static int look_at(const struct brunt_process *process, const struct brunt_list 
 	return brunt_process_alive(process) ? 0 : -ESRCH;
 }
 
-int brunt_dns_places_find(const struct brunt_victims *victims, const struct brunt_list *extra,
+struct search {
+	const struct brunt_list *extra;
+	struct brunt_dns_places *places;
+	struct seen seen;
+	size_t alive;
+	struct brunt_error *err;
+};
+
+static int take(struct search *search, const struct brunt_process *process)
+{
+	int r = look_at(process, search->extra, search->places, &search->seen, search->err);
+
+	if (r == -ESRCH)
+		return 0;
+	search->alive += !r;
+	return r;
+}
+
+static int visit(void *user, pid_t pid)
+{
+	struct brunt_process process;
+
+	/* ended meanwhile */
+	if (brunt_process_identify("/proc", pid, false, &process, NULL))
+		return 0;
+	return take(user, &process);
+}
+
+static int take_item(struct search *search, const char *mount, const struct brunt_item *item)
+{
+	BRUNT_AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (item->kind == BRUNT_TARGET_PROCESS)
+		return take(search, &item->process);
+	fd = brunt_cgroup_open(mount, search->err);
+	if (fd < 0)
+		return fd;
+	r = brunt_cgroup_processes(fd, item->cgroup, visit, search);
+	if (r && search->err && !search->err->msg[0])
+		return brunt_fail(search->err, -r, "cannot list the processes of '%s': %s", item->name, strerror(-r));
+	return r;
+}
+
+int brunt_dns_places_find(const char *mount, const struct brunt_victims *victims, const struct brunt_list *extra,
 			  struct brunt_dns_places *ret, struct brunt_error *err)
 {
-	struct seen seen = { .count = 0 };
-	size_t alive = 0;
+	struct search search = { .extra = extra, .places = ret, .err = err };
 
 	ret->count = 0;
-	for (size_t i = 0; i < victims->process_count; i++) {
-		int r = look_at(&victims->processes[i], extra, ret, &seen, err);
+	for (size_t i = 0; i < victims->matched; i++) {
+		int r = victims->items[i].picked ? take_item(&search, mount, &victims->items[i]) : 0;
 
-		if (r && r != -ESRCH)
+		if (r)
 			return r;
-		alive += !r;
 	}
-	if (!alive)
+	if (!search.alive)
 		return brunt_fail(err, ESRCH, "the target has no process whose name servers could be found");
 	return 0;
 }

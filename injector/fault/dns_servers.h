@@ -44,10 +44,10 @@ void brunt_dns_servers_parse(const char *text, size_t size, struct brunt_dns_ser
 			     size_t *count);
 
 /*
- * Of victims->processes. extra: list of struct brunt_endpoint with addresses, asked as well in every place. 0; -ESRCH
+ * Of the processes of the picked items, as they are now. mount: of cgroup v2. extra: list of struct brunt_endpoint with addresses, asked as well in every place. 0; -ESRCH
  * when no process is left; -E2BIG for more places than fit; -EPERM; -errno. *ret is to be closed whatever comes back.
  */
-int brunt_dns_places_find(const struct brunt_victims *victims, const struct brunt_list *extra,
+int brunt_dns_places_find(const char *mount, const struct brunt_victims *victims, const struct brunt_list *extra,
 			  struct brunt_dns_places *ret, struct brunt_error *err);
 
 /* Closes the descriptors. May be called twice. */

@@ -5,18 +5,16 @@
  * that it was connected to. It can only be ended, which its program hears as
  * any error of the network, and makes a new one.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "brunt/error.h"
 #include "brunt/memory.h"
 #include "fault/connections.h"
 #include "fault/dns_fail.h"
+#include "fault/owners.h"
 
 #define FOUND_MAX 256
 
@@ -44,40 +42,6 @@ static int take(void *user, const struct brunt_connection *connection)
 	return 0;
 }
 
-static void close_dir(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
-/* Is it one of that process's descriptors? */
-static bool has_socket(pid_t pid, uint32_t inode)
-{
-	BRUNT_CLEANUP(close_dir) DIR *dir = NULL;
-	struct dirent *entry;
-	char path[32], link[64], wanted[32];
-	bool has = false;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	(void)snprintf(wanted, sizeof(wanted), "socket:[%u]", (unsigned)inode);
-	dir = opendir(path);
-	while (dir && !has && (entry = readdir(dir))) {
-		ssize_t size = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
-
-		link[size < 0 ? 0 : size] = '\0';
-		has = !strcmp(link, wanted);
-	}
-	return has;
-}
-
-static bool is_of_target(const struct brunt_victims *victims, uint32_t inode)
-{
-	for (size_t i = 0; inode && i < victims->process_count; i++)
-		if (has_socket(victims->processes[i].pid, inode))
-			return true;
-	return false;
-}
-
 static int end(struct brunt_netlink *netlink, const struct brunt_connection *connection, struct brunt_error *err)
 {
 	int r = brunt_connection_destroy(netlink, connection);
@@ -88,8 +52,7 @@ static int end(struct brunt_netlink *netlink, const struct brunt_connection *con
 	return r && r != -ENOENT ? brunt_fail(err, -r, "cannot end a socket of the target: %s", strerror(-r)) : 0;
 }
 
-static int look_in(const struct dns_state *state, struct found *found, bool ends, size_t *count,
-		   struct brunt_error *err)
+static int look_in(struct brunt_owners *owners, struct found *found, bool ends, size_t *count, struct brunt_error *err)
 {
 	struct brunt_netlink netlink;
 	int r = brunt_netlink_open(NETLINK_SOCK_DIAG, found->place->netns, &netlink, err);
@@ -99,7 +62,7 @@ static int look_in(const struct dns_state *state, struct found *found, bool ends
 	r = brunt_connections_visit_udp(&netlink, take, found, err);
 	r = r ?: brunt_connections_visit(&netlink, 1u << TCP_ESTABLISHED, take, found, err);
 	for (size_t i = 0; !r && i < found->count; i++) {
-		if (!is_of_target(state->victims, found->items[i].inode))
+		if (!brunt_ids_have(&owners->inodes, found->items[i].inode))
 			continue;
 		(*count)++;
 		if (ends)
@@ -109,18 +72,37 @@ static int look_in(const struct dns_state *state, struct found *found, bool ends
 	return r;
 }
 
+static int find_owners(const struct dns_state *state, struct brunt_owners *owners, struct brunt_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < state->victims->matched; i++) {
+		const struct brunt_item *item = &state->victims->items[i];
+
+		if (!item->picked)
+			continue;
+		r = item->kind == BRUNT_TARGET_PROCESS
+			    ? brunt_owners_add_process(owners, item->process.pid, err)
+			    : brunt_owners_add_cgroup(owners, state->mount, item->cgroup, err);
+	}
+	brunt_owners_sort(owners);
+	return r;
+}
+
 int dns_old_sockets(struct dns_state *state, bool ends, size_t *ret_count, struct brunt_error *err)
 {
+	BRUNT_CLEANUP(brunt_owners_done) struct brunt_owners owners = { 0 };
 	BRUNT_AUTO_FREE struct found *found = malloc(sizeof(*found));
-	int r = 0;
+	int r;
 
 	*ret_count = 0;
 	if (!found)
 		return brunt_fail(err, ENOMEM, "no memory for the sockets of the target");
+	r = find_owners(state, &owners, err);
 	for (size_t i = 0; !r && i < state->places.count; i++) {
 		found->place = &state->places.items[i];
 		found->count = 0;
-		r = look_in(state, found, ends, ret_count, err);
+		r = look_in(&owners, found, ends, ret_count, err);
 	}
 	return r;
 }

@@ -12,6 +12,7 @@
 #include "brunt/memory.h"
 #include "brunt/units.h"
 #include "fault/dns_fail.h"
+#include "target/cgroup.h"
 
 #define NAME_MAX_LENGTH 255
 #define TTL_MAX		"1h"
@@ -141,8 +142,7 @@ static void __attribute__((format(printf, 3, 4))) append(char *buf, size_t size,
 		brunt_text_clean(buf);
 }
 
-/* Is this process, and so the probes of the run, in the cgroup of a victim that is a whole cgroup? */
-static bool is_ourselves(const struct brunt_victims *victims)
+bool dns_is_ourselves(const struct brunt_victims *victims)
 {
 	char line[PATH_MAX], *own = NULL;
 	FILE *in = fopen("/proc/self/cgroup", "re");
@@ -156,11 +156,9 @@ static bool is_ourselves(const struct brunt_victims *victims)
 		own[strcspn(own, "\n")] = '\0';
 	for (size_t i = 0; own && !found && i < victims->matched; i++) {
 		const struct brunt_item *item = &victims->items[i];
-		size_t length = strlen(item->cgroup);
 
-		if (!item->picked || !length || item->kind == BRUNT_TARGET_PROCESS)
-			continue;
-		found = length == 1 || (!strncmp(own, item->cgroup, length) && (!own[length] || own[length] == '/'));
+		found = item->picked && item->cgroup[0] && item->kind != BRUNT_TARGET_PROCESS &&
+			brunt_cgroup_within(own, item->cgroup);
 	}
 	return found;
 }
@@ -182,7 +180,7 @@ void dns_describe(const struct brunt_fault *fault, const struct brunt_victims *v
 	append(buf, size, " from a responder, to which cgroup programs turn lookups");
 	if (victims && victims->matched && victims->items[0].kind == BRUNT_TARGET_PROCESS)
 		append(buf, size, " of %zu process%s", victims->picked, victims->picked == 1 ? "" : "es");
-	if (victims && is_ourselves(victims))
+	if (victims && dns_is_ourselves(victims))
 		append(buf, size, "; brunt is in that cgroup: lookups of its own SLIs are hurt, too");
 }
 

@@ -33,6 +33,7 @@
  * still for half of it at most, but for this long in any case.
  */
 #define ANSWER_WAIT_NS	(250 * BRUNT_MS)
+#define PULSE_WAIT_NS	(120 * BRUNT_MS) /* every pulse waits, twice */
 #define RELEASE_WAIT_NS (100 * BRUNT_MS)
 /* From attach to arm, a pauser that hears nothing gives up after this. */
 #define ARM_WAIT_NS	(5 * BRUNT_S)
@@ -50,7 +51,8 @@ struct pause_state {
 	uint64_t seen, hit;
 	uint64_t expires, answer_wait;
 	bool lapsed;
-	bool cut; /* a pauser was gone before it was told to go */
+	bool pulsing; /* armed again since it was attached */
+	bool cut;     /* a pauser was gone before it was told to go */
 	char mount[PATH_MAX];
 };
 
@@ -160,8 +162,22 @@ static int pause_prepare(void *opaque, const struct brunt_victims *victims, stru
 	return 0;
 }
 
-/* All at once, then the answers are collected: the wait is shared. skip_ended: those that are gone are let be. */
-static int start_pausers(struct pause_state *state, bool skip_ended, struct brunt_error *err)
+static uint64_t answer_wait(const struct pause_state *state)
+{
+	return state->pulsing ? PULSE_WAIT_NS : ANSWER_WAIT_NS;
+}
+
+/*
+ * Before a pulse, who is late is let be: a pauser that is not asked to run yet, or a process that sleeps uninterruptibly
+ * (it does not run either), will stand still as soon as it can. At the beginning that is an error: nothing was hurt.
+ */
+static bool may_be_late(const struct pause_state *state, int failure)
+{
+	return state->pulsing && failure == -ETIMEDOUT;
+}
+
+/* All at once, then the answers are collected: the wait is shared. */
+static int start_pausers(struct pause_state *state, struct brunt_error *err)
 {
 	uint64_t now = brunt_now();
 	int r = 0;
@@ -170,13 +186,15 @@ static int start_pausers(struct pause_state *state, bool skip_ended, struct brun
 	for (size_t i = 0; !r && i < state->victims->process_count; i++) {
 		const struct brunt_process *process = &state->victims->processes[i];
 
-		if (skip_ended && !brunt_process_alive(process))
+		if (state->pulsing && !brunt_process_alive(process))
 			continue;
 		r = brunt_pauser_start(process, now + ARM_WAIT_NS, &state->pausers[state->count], err);
 		state->count += !r;
 	}
-	for (size_t i = 0; !r && i < state->count; i++)
-		r = brunt_pauser_await(&state->pausers[i], now + state->answer_wait, err);
+	for (size_t i = 0; !r && i < state->count; i++) {
+		r = brunt_pauser_await(&state->pausers[i], now + answer_wait(state), err);
+		r = may_be_late(state, r) ? 0 : r;
+	}
 	if (!r && !state->count)
 		r = brunt_fail(err, ESRCH, "every process of the target has ended");
 	return r;
@@ -188,15 +206,18 @@ static int pause_attach(void *opaque, struct brunt_error *err)
 
 	state->lapsed = false;
 	state->cut = false;
+	state->pulsing = false;
 	state->expires = 0;
-	return start_pausers(state, false, err);
+	return start_pausers(state, err);
 }
 
 /* Letting go ends the pauser, whatever its threads were at: a pulse has new ones. */
 static int start_anew(struct pause_state *state, struct brunt_error *err)
 {
-	int r = start_pausers(state, true, err);
+	int r;
 
+	state->pulsing = true;
+	r = start_pausers(state, err);
 	if (!r)
 		state->seen += state->count;
 	return r;
@@ -215,8 +236,9 @@ static int pause_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 	for (size_t i = 0; i < state->count && !failure; i++)
 		failure = brunt_pauser_pause(&state->pausers[i], expires, err);
 	for (size_t i = 0; i < state->count && !failure; i++) {
-		failure = brunt_pauser_await(&state->pausers[i], now + state->answer_wait, err);
+		failure = brunt_pauser_await(&state->pausers[i], now + answer_wait(state), err);
 		state->hit += !failure;
+		failure = may_be_late(state, failure) ? 0 : failure;
 	}
 	return failure;
 }

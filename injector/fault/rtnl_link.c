@@ -13,6 +13,9 @@
 #include "brunt/error.h"
 #include "fault/rtnl.h"
 
+/* include/uapi/linux/if_link.h since 6.3: IFLA_GSO_IPV4_MAX_SIZE */
+#define GSO_IPV4_MAX_SIZE 63
+
 /*
  * Where each kind of tunnel says that its packets carry their own destination: flags without a value, but for vxlan,
  * which always has the attribute and a byte in it.
@@ -193,8 +196,8 @@ int brunt_link_hush(struct brunt_rtnl *rtnl, unsigned index, const char *alias, 
 int brunt_link_set_gso(struct brunt_rtnl *rtnl, unsigned index, unsigned size, unsigned segments)
 {
 	begin(rtnl, RTM_NEWLINK, 0, index, 0, 0);
-	if (size)
-		brunt_rtnl_put_u32(rtnl, IFLA_GSO_MAX_SIZE, size);
+	brunt_rtnl_put_u32(rtnl, IFLA_GSO_MAX_SIZE, size);
+	brunt_rtnl_put_u32(rtnl, GSO_IPV4_MAX_SIZE, size);
 	if (segments)
 		brunt_rtnl_put_u32(rtnl, IFLA_GSO_MAX_SEGS, segments);
 	return brunt_rtnl_talk(rtnl, "cannot set the segment size", NULL);

@@ -11,7 +11,7 @@ declare -A pid_of # for the tests
 # Runs this script again for each kind of fault ($KIND), in a sandbox each and all at once: most of the time is spent
 # waiting. Returns in those. Where all takes longer there is one processor, and one at a time.
 each_kind() {
-	local worst=0 pids=()
+	local worst=0 begun=()
 	[ -z "${KIND:-}" ] || return 0
 	parts=$(mktemp -d /tmp/brunt-test.XXXXXX) || exit 1
 	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$parts"' EXIT
@@ -19,7 +19,7 @@ each_kind() {
 	for KIND in ${KINDS:-network.netem packet.drop network.partition connect.fail dns.fail process.pause tcp.hold}; do
 		export KIND
 		bash "$0" "$@" >"$parts/$KIND" 2>&1 &
-		pids+=($!)
+		begun+=($!)
 		[ "$SLOW" = 1 ] || await_kinds
 	done
 	await_kinds
@@ -30,12 +30,12 @@ each_kind() {
 # Waits for those begun so far; the worst of their statuses is kept.
 await_kinds() {
 	local pid code
-	for pid in "${pids[@]}"; do
+	for pid in "${begun[@]}"; do
 		wait "$pid"
 		code=$?
 		[ $code -le $worst ] || worst=$code
 	done
-	pids=()
+	begun=()
 }
 
 # The JSON of the fault of that kind.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A pulsed fault, one second on and one second off, whose roles are killed or stopped in the middle of either phase: the
+# A pulsed fault, 1.5 seconds on and as long off, whose roles are killed or stopped in the middle of either phase: the
 # victim is well within the lease (500 ms), half of it again and a margin for a busy machine, and no pulse comes any more.
 # shellcheck source=lib.sh disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
@@ -16,16 +16,26 @@ well() {
 	well_since $(($(clock_ms) - 80))
 }
 
-# start PHASE: returns in the middle of it.
+begun() { # PHASE: how many of them so far
+	grep -c "fault 'hurt' is $1" "$WORK/out"
+}
+one_more() { # PHASE COUNT
+	[ "$(begun "$1")" -gt "$2" ]
+}
+
+# start PHASE: returns in the middle of it, and of one that came after another: a pulse that was armed again.
 start() {
+	local round
 	setsid "$BRUNT" run --plain --result "$WORK/result" "$WORK/$kind.json" >"$WORK/out" 2>"$WORK/err" </dev/null &
 	brunt=$!
-	within 10 roles "$kind" && within 5 hurt || return 1
-	# One whole period, so that it is a pulse that was armed again which is met.
-	within 5 well && within 5 hurt || return 1
-	[ "$1" = on ] || within 5 well || return 1
-	sleep 0.2
+	within 10 roles "$kind" && within 10 one_more "on again" 0 || return 1
 	roles "$kind"
+	for round in 1 2 3 4 5; do # on a machine that is too busy, the next one
+		within 10 one_more "$1" "$(begun "$1")" || return 1
+		sleep 0.3
+		if [ "$1" = off ]; then well && return; else hurt && return; fi
+	done
+	return 1
 }
 
 # longest_gap SINCE: of the victim's "ok" lines from then on, in ms.
@@ -37,7 +47,7 @@ longest_gap() {
 
 # try PHASE SIGNAL ROLE STATUS
 try() {
-	local name="$kind: SIG$2 of the $3 while a pulse is $1" since first gap verdict
+	local name="$kind: SIG$2 of the $3 while a pulse is ${1% again}" since first gap verdict
 	if ! start "$1"; then
 		not_ok "$name" "the pulse was not met: $(cat "$WORK/err" "$WORK/out")"
 		kill -KILL "$brunt" 2>/dev/null
@@ -56,10 +66,10 @@ try() {
 		first=$(clock_ms)
 	fi
 	# More than a period: what was due in it did not come. A stopped role may hold a pulse until its lease is over.
-	sleep 2.6
+	sleep 3.6
 	[ "$1$2" = offSTOP ] && first=$((since + LIMIT_MS))
 	gap=$(longest_gap "$first")
-	[ "$gap" -lt 600 ] && ok "$name: no pulse came after it" || not_ok "$name: no pulse came after it" "a gap of $gap ms"
+	[ "$gap" -lt 1000 ] && ok "$name: no pulse came after it" || not_ok "$name: no pulse came after it" "a gap of $gap ms"
 	kill -CONT "${pid_of[$3]}" 2>/dev/null
 	[ "$2" = STOP ] && kill -TERM "$brunt" 2>/dev/null
 	within 10 is_over "$brunt" || kill -KILL "$brunt"
@@ -74,12 +84,12 @@ try() {
 }
 
 before=$(host_state)
-plan "$kind" "$(fault_json "$kind"), \"pulse\": { \"on\": \"1s\", \"off\": \"1s\" }"
-for phase in on off; do
-	try $phase KILL holder 5
-	try $phase STOP holder 5
-	try $phase KILL controller 137
-	try $phase STOP controller 5
+plan "$kind" "$(fault_json "$kind"), \"pulse\": { \"on\": \"1500ms\", \"off\": \"1500ms\" }"
+for phase in "on again" off; do
+	try "$phase" KILL holder 5
+	try "$phase" STOP holder 5
+	try "$phase" KILL controller 137
+	try "$phase" STOP controller 5
 done
 victim_end
 done_testing

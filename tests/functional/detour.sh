@@ -154,13 +154,13 @@ settled 'nothing of it is left'
 # ---- a share of flows ----
 
 hold -i eth0 -d egress -t :7000 -f 0.5 -q ''
-for i in $(seq 100); do
+for i in $(seq 60); do
 	send 10.9.0.2 7000 2 0 100
 done
 ask poll
 hits=$(word "$answer" hit)
-if [ "$hits" -ge 60 ] && [ "$hits" -le 140 ]; then
-	ok "half of the flows go round ($hits of 200 packets)"
+if [ "$hits" -ge 30 ] && [ "$hits" -le 90 ]; then # fewer or more: once in 10^7
+	ok "half of the flows go round ($hits of 120 packets)"
 else
 	not_ok 'half of the flows go round' "$answer"
 fi
@@ -375,8 +375,11 @@ is "$(word "$sent" lost)" 0 'TAP: IPv6: datagrams of fragments come through whol
 ask legs
 like "$answer" 'b5eed0001' 'TAP: devices are there'
 kill -KILL "$(pgrep -P "$holder" | head -1)"
-ask poll
-like "$answer" 'detached 1' 'TAP: the end of the process in the line is noticed'
+is_detached() {
+	ask poll
+	case $answer in *'detached 1'*) ;; *) return 1 ;; esac
+}
+check 'TAP: the end of the process in the line is noticed' within 5 is_detached
 sleep 1.2
 send 10.9.0.2 7000 10 1000 1000
 is "$(word "$sent" lost)" 0 'TAP: and packets pass when the lease is over'

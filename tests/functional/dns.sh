@@ -212,7 +212,7 @@ while True:
         word = "failed"
     with open(sys.argv[2], "w") as out:
         out.write(word + "\n")
-    time.sleep(0.02)
+    time.sleep(0.1)
 END
 "$inside" python3 "$WORK/loop.py" "$WORK/pid1" "$WORK/word1" &
 helpers="$helpers $!"
@@ -221,7 +221,7 @@ helpers="$helpers $!"
 within 30 grep -q 127.0.0.1 "$WORK/word1" && within 30 grep -q 127.0.0.1 "$WORK/word2"
 begin '"names": ["x.test"]' "{ \"process\": { \"pid_file\": \"$WORK/pid1\" } }"
 check 'a process that runs already is hurt' within 5 grep -q failed "$WORK/word1"
-sleep 0.2
+sleep 0.5
 is "$(cat "$WORK/word2")" 127.0.0.1 'its neighbour in the cgroup is not'
 responder=$("$BRUNT" status --output=json | python3 -c 'import json, sys; print(json.load(sys.stdin)["runs"][0]["pids"]["responder"])')
 like "$(cat "/proc/$responder/status")" '^Seccomp:.2' 'the responder has few system calls'
@@ -251,6 +251,45 @@ else
 	not_ok 'a process in another network looks up' "$(cat "$WORK/word3")"
 fi
 helpers="$helpers $(cat "$WORK/pid4")"
+
+# ---- a socket that was connected before, as nginx and HAProxy keep one ----
+
+cat >"$WORK/keeper.py" <<'END'
+import os, socket, sys, time
+with open(sys.argv[1], "w") as pid_file:
+    pid_file.write(str(os.getpid()))
+client = None
+while True:
+    try:
+        if not client:
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            client.settimeout(2)
+            client.connect(("127.0.0.2", 53))
+        client.send(b"ab\1\0\0\1\0\0\0\0\0\0\4kept\4test\0\0\1\0\1")
+        word = "code%d" % (client.recv(512)[3] & 15)
+    except OSError as error:
+        word, client = type(error).__name__, None
+    with open(sys.argv[2], "w") as out:
+        out.write(word + "\n")
+    time.sleep(0.1)
+END
+"$inside" python3 "$WORK/keeper.py" "$WORK/pid5" "$WORK/word5" &
+helpers="$helpers $!"
+within 30 grep -q code0 "$WORK/word5" || not_ok 'a program keeps a socket' "$(cat "$WORK/word5")"
+begin '"answer": "servfail"' "{ \"process\": { \"pid_file\": \"$WORK/pid5\" } }"
+sleep 0.5
+is "$(cat "$WORK/word5")" code0 'what is sent through an old socket is not seen'
+finish
+like "$(tr -s ' \n' ' ' <<<"$out")" '1 socket that the target had connected to a name server before is not seen' 'and that is told'
+begin '"answer": "servfail", "reconnect": true' "{ \"process\": { \"pid_file\": \"$WORK/pid5\" } }"
+if grep -q "CONFIG_INET_UDP_DIAG\|CONFIG_INET_DIAG_DESTROY" "$WORK/out"; then
+	skip 'an old socket is ended' "$(grep -o "this kernel cannot list UDP.*\|'reconnect' needs.*" "$WORK/out" | head -n 1)"
+	wait "$brunt"
+else
+	check 'an old socket is ended, and the next one is seen' within 5 grep -q code2 "$WORK/word5"
+	finish
+	check 'and afterwards the program is well' within 5 grep -q code0 "$WORK/word5"
+fi
 
 # ---- bad input ----
 

@@ -158,31 +158,11 @@ static int look_up(const char *zone, int ms)
 	return code;
 }
 
-static void hold(struct lab_fault *f, struct brunt_item item, uint64_t lease)
-{
-	struct brunt_undo_record undo = { .step = 1 };
-	static struct brunt_process processes[2];
-	int r;
-
-	f->item = item;
-	processes[0] = (struct brunt_process){
-		.pid = getpid(), .start = lab_start_time(getpid()), .pidfd = -1, .name = "test"
-	};
-	f->victims = (struct brunt_victims){
-		.items = &f->item, .matched = 1, .picked = 1, .share = 1, .processes = processes, .process_count = 1
-	};
-	r = f->injector->prepare(f->state, &f->victims, &undo, &f->err);
-	r = r ?: f->injector->attach(f->state, &f->err);
-	r = r ?: f->injector->arm(f->state, brunt_now() + lease, &f->err);
-	if (r)
-		fail_msg("hold: %s", f->err.msg);
-}
-
 static void begin(struct lab_fault *f)
 {
 	lab_enter(lab.cgroup);
 	lab_load(f, "dns.fail");
-	hold(f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	lab_hold(f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
 }
 
 static void finish(struct lab_fault *f)
@@ -215,7 +195,7 @@ static void what_is_meant_is_hurt_while_it_is_held_and_no_longer(void **unused)
 	assert_int_equal(f.injector->child(f.state), 0);
 	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_OK);
 	/* again, and the counts go on */
-	hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
 	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
 	assert_int_equal(lab_poll(&f).hit, 2);
 	finish(&f);
@@ -249,7 +229,7 @@ static void a_pulse_may_be_off_for_as_long_as_it_likes(void **unused)
 	lab_enter(lab.cgroup);
 	lab_load(&f, "dns.fail");
 	((struct dns_state *)f.state)->lease = LEASE;
-	hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
 		f.injector->disarm(f.state);
@@ -282,6 +262,30 @@ static void a_ramp_moves_the_chance_and_the_delay(void **unused)
 	finish(&f);
 }
 
+static void two_of_them_do_not_share_a_target(void **unused)
+{
+	struct dns_params params;
+	struct lab_fault f = { .params = &params }, other = { .params = &params };
+
+	(void)unused;
+	LAB_NEEDED();
+	params = defaults();
+	begin(&f);
+	lab_load(&other, "dns.fail");
+	assert_int_equal(lab_try_hold(&other, lab_process_item(getpid(), lab.cgroup), LAB_LEASE), -EBUSY);
+	assert_non_null(strstr(other.err.msg, "another dns.fail"));
+	other.injector->detach(other.state);
+	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
+	lab_release(&f);
+	lab_hold(&other, lab_process_item(getpid(), lab.cgroup), LAB_LEASE);
+	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
+	lab_release(&other);
+	lab_unload(&other);
+	lab_unload(&f);
+	lab_enter("/");
+	lab_assert_nothing_left();
+}
+
 static void another_process_of_the_cgroup_is_spared(void **unused)
 {
 	struct dns_params params;
@@ -294,7 +298,7 @@ static void another_process_of_the_cgroup_is_spared(void **unused)
 	params = defaults();
 	lab_enter(lab.cgroup);
 	lab_load(&f, "dns.fail");
-	hold(&f, lab_process_item(getpid(), lab.cgroup), LAB_LEASE);
+	lab_hold(&f, lab_process_item(getpid(), lab.cgroup), LAB_LEASE);
 	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
 	child = fork();
 	if (!child)
@@ -314,7 +318,7 @@ static void when_the_lease_runs_out_lookups_are_well_and_stay_so(void **unused)
 	params = defaults();
 	lab_enter(lab.cgroup);
 	lab_load(&f, "dns.fail");
-	hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
 	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_NXDOMAIN);
 	usleep((useconds_t)(LEASE / 1000 + 20000));
 	assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_OK);
@@ -384,7 +388,7 @@ static void a_responder_that_hears_nothing_ends_itself(void **unused)
 	lab_load(&f, "dns.fail");
 	((struct dns_state *)f.state)->lease = LEASE;
 	begun = brunt_now();
-	hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
+	lab_hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
 	usleep((useconds_t)(LEASE / 2000));	   /* it has set its timer */
 	kill(f.injector->child(f.state), SIGSTOP); /* which does not stop with it */
 	while (!lab_poll(&f).detached && brunt_now() - begun < 5 * BRUNT_S)
@@ -562,6 +566,7 @@ int main(void)
 		cmocka_unit_test(attached_but_not_armed_it_does_nothing),
 		cmocka_unit_test(a_pulse_may_be_off_for_as_long_as_it_likes),
 		cmocka_unit_test(a_ramp_moves_the_chance_and_the_delay),
+		cmocka_unit_test(two_of_them_do_not_share_a_target),
 		cmocka_unit_test(another_process_of_the_cgroup_is_spared),
 		cmocka_unit_test(when_the_lease_runs_out_lookups_are_well_and_stay_so),
 		cmocka_unit_test(a_dead_responder_is_told_and_lookups_are_well_with_the_next_renewal),

@@ -220,6 +220,65 @@ static void a_pulse_lets_it_run_and_pauses_it_again_without_a_detach(void **unus
 	end_victim(&victim);
 }
 
+/* A parent sleeps uninterruptibly until the child of its vfork() has ended (vfork(2)). */
+static struct brunt_item start_vforker(void)
+{
+	struct brunt_item item = { .kind = BRUNT_TARGET_PROCESS, .picked = true };
+	pid_t child;
+
+	if (!counters)
+		counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	counters[0] = counters[SIGNALS] = 0;
+	child = fork();
+	if (!child) {
+		while (!counters[SIGNALS])
+			usleep(1000);
+		if (!vfork()) {
+			usleep(600000);
+			_exit(0);
+		}
+		for (;;)
+			be_busy((void *)&counters[0]);
+	}
+	item.process =
+		(struct brunt_process){ .pid = child, .start = lab_start_time(child), .pidfd = -1, .name = "victim" };
+	return item;
+}
+
+static void a_pulse_need_not_wait_for_a_process_that_cannot_stop_now(void **unused)
+{
+	struct brunt_item victim;
+	struct lab_fault f;
+	bool stopped = false;
+
+	(void)unused;
+	ROOT_NEEDED();
+	victim = start_vforker();
+	load(&f);
+	lab_hold(&f, victim, LAB_LEASE);
+	f.injector->disarm(f.state);
+	counters[SIGNALS] = 1;
+	for (int i = 0; i < 1000 && state_of(&victim) != 'D'; i++)
+		usleep(1000);
+	assert_int_equal(state_of(&victim), 'D');
+	if (f.injector->arm(f.state, brunt_now() + LAB_LEASE, &f.err))
+		fail_msg("%s", f.err.msg);
+	assert_int_equal(lab_poll(&f).hit, 1);
+	for (int i = 0; i < 300 && !stopped; i++) {
+		usleep(10000);
+		f.injector->renew(f.state, brunt_now() + LAB_LEASE);
+		stopped = state_of(&victim) == 't';
+	}
+	assert_true(stopped);
+	assert_int_equal(counters[0], 0);
+	lab_release(&f);
+	for (int i = 0; i < 1000 && !counters[0]; i++)
+		usleep(1000);
+	assert_true(counters[0] > 0);
+	lab_unload(&f);
+	end_victim(&victim);
+}
+
 static void a_pulse_finds_out_that_everybody_has_ended(void **unused)
 {
 	struct brunt_item victim;
@@ -561,6 +620,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_threads_stand_still_while_held_and_run_on_afterwards),
 		cmocka_unit_test(a_pulse_lets_it_run_and_pauses_it_again_without_a_detach),
+		cmocka_unit_test(a_pulse_need_not_wait_for_a_process_that_cannot_stop_now),
 		cmocka_unit_test(a_pulse_finds_out_that_everybody_has_ended),
 		cmocka_unit_test(attached_but_not_armed_it_runs),
 		cmocka_unit_test(a_signal_waits_until_it_goes_on_and_is_then_delivered),
