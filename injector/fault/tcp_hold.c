@@ -44,7 +44,7 @@
 
 struct hold_params {
 	struct brunt_endpoint to, source;
-	bool has_source;
+	bool has_source, has_every;
 	uint64_t connections;
 	double rate;
 	const char *send, *send_hex, *trickle;
@@ -90,8 +90,8 @@ static const struct brunt_param hold_params[] = {
 		     .help = "the same as hexadecimal digits, for what is no text"),
 	BRUNT_STRING(struct hold_params, trickle, .min = 1, .max = BRUNT_HOARD_SEND_MAX, .example = "\"X-A: b\\r\\n\"",
 		     .help = "text that each sends again and again, so that a server waits on"),
-	BRUNT_DURATION(struct hold_params, trickle_every, .def = "5s", .min = 1e6, .max = 86400e9,
-		       .help = "time between two of `trickle`"),
+	BRUNT_DURATION(struct hold_params, trickle_every, .set = offsetof(struct hold_params, has_every), .def = "5s",
+		       .min = 1e6, .max = 86400e9, .help = "time between two of `trickle`"),
 	BRUNT_BOOL(struct hold_params, reopen, .def = "true",
 		   .help = "try again in place of connections that the server refuses or closes"),
 	BRUNT_ENDPOINT(struct hold_params, source, .set = offsetof(struct hold_params, has_source),
@@ -153,6 +153,8 @@ static int hold_validate(const void *params, int kind, struct brunt_error *err)
 		return brunt_fail(err, EINVAL, "'send' and 'send_hex' cannot both be sent");
 	if (p->send_hex && read_hex(p->send_hex, NULL) < 0)
 		return brunt_fail(err, EINVAL, "'send_hex' must be pairs of hexadecimal digits, such as \"0d 0a\"");
+	if (p->has_every && !p->trickle)
+		return brunt_fail(err, EINVAL, "'trickle_every' needs 'trickle': the text to send");
 	if (!p->has_source)
 		return 0;
 	if (!is_one_address(&p->source) || p->source.port_max || p->source.protocol)

@@ -88,7 +88,7 @@ kill -TERM $brunt
 wait $brunt
 within 2 held 8211 0
 check 'then no connection is open' held 8211 0
-plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "1s", "hits": { "min": 13 }'
+plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "4s", "hits": { "min": 13 }'
 run brunt run --plain full.json
 is "$status" 0 'the run passes'
 like "$out" '13 connections held$' 'all are counted'
