@@ -108,6 +108,7 @@ int brunt_link_get(struct brunt_rtnl *rtnl, unsigned index, const char *name, st
 	struct visitor visitor = { keep_link, ret };
 	char what[80];
 
+	memset(ret, 0, sizeof(*ret));
 	(void)snprintf(what, sizeof(what), name ? "cannot read device '%s'" : "cannot read a device", name);
 	begin(rtnl, RTM_GETLINK, 0, name ? 0 : index, 0, 0);
 	if (name)
