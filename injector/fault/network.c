@@ -370,7 +370,7 @@ static uint64_t count_unwanted(struct network_state *state)
 		struct brunt_line_stats stats;
 
 		brunt_line_read(state->lines[i], &stats);
-		lost += stats.full;
+		lost += stats.full + stats.failed;
 	}
 	if (!state->tap && !loses(&state->params->netem)) {
 		uint64_t drops = 0;

@@ -42,7 +42,7 @@ within 5 grep -q . "$mount_of$cgroup/cgroup.procs"
 # begin FAULT-JSON [SELECTOR-JSON]: holds the fault until `finish`.
 begin() {
 	cat >"$WORK/plan.json" <<-END
-	{ "schema": 1, "name": "dns", "// lease": "for a machine that is emulated", "lease": "3s",
+	{ "schema": 1, "name": "dns", "// lease": "for a machine that is emulated", "lease": "10s",
 	  "targets": { "them": ${2:-{ \"cgroup\": \"$cgroup\" \}} },
 	  "method": [ { "name": "lookups", "on": "them", "fault": "dns.fail", "background": true, $1 },
 	              { "name": "look", "observe": "1m" } ],
@@ -50,7 +50,7 @@ begin() {
 	END
 	"$BRUNT" run --plain "$WORK/plan.json" >"$WORK/out" 2>&1 </dev/null &
 	brunt=$!
-	within 10 grep -q "fault 'lookups' applied" "$WORK/out" || not_ok "the fault begins: $1" "$(cat "$WORK/out")"
+	within 30 grep -q "fault 'lookups' applied" "$WORK/out" || not_ok "the fault begins: $1" "$(cat "$WORK/out")"
 }
 finish() {
 	kill -TERM "$brunt"
