@@ -80,6 +80,16 @@ static int code_of(const struct nlmsghdr *message)
 	return code;
 }
 
+/* The message at that offset of size bytes; NULL at the end, or when what is there is none. */
+static const struct nlmsghdr *message_at(const char *buffer, size_t size, size_t offset)
+{
+	const struct nlmsghdr *message = (const void *)(buffer + offset);
+
+	if (offset >= size || size - offset < sizeof(*message))
+		return NULL;
+	return message->nlmsg_len >= sizeof(*message) && message->nlmsg_len <= size - offset ? message : NULL;
+}
+
 int brunt_netlink_get(struct brunt_netlink *netlink, struct nlmsghdr *request,
 		      int (*visit)(void *user, const struct nlmsghdr *message), void *user)
 {
@@ -89,11 +99,12 @@ int brunt_netlink_get(struct brunt_netlink *netlink, struct nlmsghdr *request,
 
 	while (!r) {
 		ssize_t got = hear(netlink, buffer, sizeof(buffer));
-		int left = (int)got;
+		const struct nlmsghdr *at;
 
 		if (got < 0)
 			return (int)got;
-		for (const struct nlmsghdr *at = (const void *)buffer; NLMSG_OK(at, left); at = NLMSG_NEXT(at, left)) {
+		for (size_t offset = 0; (at = message_at(buffer, (size_t)got, offset));
+		     offset += NLMSG_ALIGN(at->nlmsg_len)) {
 			if (at->nlmsg_seq != netlink->sequence)
 				continue; /* of a request that was given up */
 			if (at->nlmsg_type == NLMSG_ERROR || at->nlmsg_type == NLMSG_DONE)

@@ -33,7 +33,7 @@
 #include "fault/hoarder.h"
 #include "fault/namespaces.h"
 
-/* Answers come within a few ms; the holder must not stand still longer than a part of its lease. */
+/* Answers come within a few ms. A longer lease leaves more time: half of it. */
 #define ANSWER_WAIT_NS	(250 * BRUNT_MS)
 #define RELEASE_WAIT_NS (150 * BRUNT_MS)
 /* From attach to arm, a hoarder that hears nothing gives up after this. */
@@ -44,7 +44,7 @@
 
 struct hold_params {
 	struct brunt_endpoint to, source;
-	bool has_source;
+	bool has_source, has_every;
 	uint64_t connections;
 	double rate;
 	const char *send, *send_hex, *trickle;
@@ -58,7 +58,8 @@ struct hold_state {
 	const struct brunt_victims *victims; /* from prepare to detach */
 	struct brunt_hoard what;
 	struct brunt_child child;
-	uint64_t expires;		  /* 0: not armed */
+	uint64_t expires; /* 0: not armed */
+	uint64_t answer_wait;
 	bool lapsed, cut;		  /* cut: it was gone before it was told to go */
 	bool released;			  /* let go, and not detached: between two pulses */
 	struct brunt_hoard_counters base; /* of earlier rounds */
@@ -89,8 +90,8 @@ static const struct brunt_param hold_params[] = {
 		     .help = "the same as hexadecimal digits, for what is no text"),
 	BRUNT_STRING(struct hold_params, trickle, .min = 1, .max = BRUNT_HOARD_SEND_MAX, .example = "\"X-A: b\\r\\n\"",
 		     .help = "text that each sends again and again, so that a server waits on"),
-	BRUNT_DURATION(struct hold_params, trickle_every, .def = "5s", .min = 1e6, .max = 86400e9,
-		       .help = "time between two of `trickle`"),
+	BRUNT_DURATION(struct hold_params, trickle_every, .set = offsetof(struct hold_params, has_every), .def = "5s",
+		       .min = 1e6, .max = 86400e9, .help = "time between two of `trickle`"),
 	BRUNT_BOOL(struct hold_params, reopen, .def = "true",
 		   .help = "try again in place of connections that the server refuses or closes"),
 	BRUNT_ENDPOINT(struct hold_params, source, .set = offsetof(struct hold_params, has_source),
@@ -152,6 +153,8 @@ static int hold_validate(const void *params, int kind, struct brunt_error *err)
 		return brunt_fail(err, EINVAL, "'send' and 'send_hex' cannot both be sent");
 	if (p->send_hex && read_hex(p->send_hex, NULL) < 0)
 		return brunt_fail(err, EINVAL, "'send_hex' must be pairs of hexadecimal digits, such as \"0d 0a\"");
+	if (p->has_every && !p->trickle)
+		return brunt_fail(err, EINVAL, "'trickle_every' needs 'trickle': the text to send");
 	if (!p->has_source)
 		return 0;
 	if (!is_one_address(&p->source) || p->source.port_max || p->source.protocol)
@@ -259,6 +262,7 @@ static int hold_load(const struct brunt_fault *fault, const struct brunt_fault_c
 		.reopen = params->reopen,
 		.reset = params->close == BY_RESET,
 	};
+	state->answer_wait = context->lease_ns / 2 > ANSWER_WAIT_NS ? context->lease_ns / 2 : ANSWER_WAIT_NS;
 	fill_texts(state);
 	if (context->cgroup_mount)
 		(void)snprintf(state->mount, sizeof(state->mount), "%s", context->cgroup_mount);
@@ -386,7 +390,7 @@ static int start_hoarder(struct hold_state *state, struct brunt_error *err)
 	state->released = false;
 	memset(state->what.counters, 0, sizeof(*state->what.counters));
 	r = brunt_child_start("hoarder", brunt_hoarder_life, &state->what, now + ARM_WAIT_NS, &state->child, err);
-	return r ?: brunt_child_await(&state->child, now + ANSWER_WAIT_NS, err);
+	return r ?: brunt_child_await(&state->child, now + state->answer_wait, err);
 }
 
 static int hold_attach(void *opaque, struct brunt_error *err)
@@ -414,7 +418,7 @@ static int hold_arm(void *opaque, uint64_t expires, struct brunt_error *err)
 	if (brunt_child_tell(&state->child, BRUNT_CHILD_ARM, expires))
 		return brunt_fail(err, EPIPE, "the hoarder is gone");
 	state->expires = expires;
-	return brunt_child_await(&state->child, brunt_now() + ANSWER_WAIT_NS, err);
+	return brunt_child_await(&state->child, brunt_now() + state->answer_wait, err);
 }
 
 static void hold_renew(void *opaque, uint64_t expires)

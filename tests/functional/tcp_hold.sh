@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # tcp.hold: a server whose places are taken turns others away, and serves them again as soon as the fault ends, however
 # it ends.
+# kernels: on request
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 peer="python3 $TESTS/functional/peer.py"
@@ -13,7 +14,7 @@ plan() {
 	local name=$1 target=$2
 	shift 2
 	cat >"$WORK/$name.json" <<-END
-	{ "schema": 1, "name": "$name", "seed": 7, "lease": "2s", "targets": { "it": $target },
+	{ "schema": 1, "name": "$name", "seed": 7, "lease": "3s", "targets": { "it": $target },
 	  "method": [ $judged, { "name": "full", "fault": "tcp.hold", "on": "it", $* } ],
 	  "blast_radius": { "victims": 2 } }
 	END
@@ -88,7 +89,7 @@ kill -TERM $brunt
 wait $brunt
 within 2 held 8211 0
 check 'then no connection is open' held 8211 0
-plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "1s", "hits": { "min": 13 }'
+plan full "$process" '"to": "127.0.0.1:8211", "connections": 13, "hold": "4s", "hits": { "min": 13 }'
 run brunt run --plain full.json
 is "$status" 0 'the run passes'
 like "$out" '13 connections held$' 'all are counted'
@@ -107,15 +108,15 @@ for how in 'KILL hoarder' 'KILL holder' 'KILL brunt' 'STOP hoarder' 'STOP holder
 	[ -n "$victim" ] || not_ok "$how: somebody is there to hit" "$(cat out)"
 	since=$(now_ms)
 	[ -z "$victim" ] || kill "-${how% *}" "$victim"
-	if within 10 asks 8211; then
+	if within 20 asks 8211; then
 		took=$(($(now_ms) - since))
-		# The lease is 2 s; the rest is for a busy machine.
-		[ $took -lt 8000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
+		# The lease is 3 s; the rest is for a busy machine.
+		[ $took -lt 15000 ] && ok "$how: the server answers again after $took ms" || not_ok "$how: after $took ms"
 	else
 		not_ok "$how: the server answers again" "$(ss -tn)"
 	fi
 	[ "${how% *}" != STOP ] || kill -CONT "$victim" 2>/dev/null
-	[ "$how" = 'TERM brunt' ] || within 10 eval "! kill -0 $brunt" || kill -TERM $brunt
+	[ "$how" = 'TERM brunt' ] || within 40 eval "! kill -0 $brunt" || kill -TERM $brunt
 	wait $brunt
 	case $how in
 	'KILL brunt' | 'TERM brunt') ;;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* tcp.hold against a listener of the test's own, whose queue takes the connections. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -493,6 +494,7 @@ static void parameters_that_make_no_sense_are_refused(void **unused)
 		"\"connections\": 3, \"source\": \"127.0.0.0/8\"",
 		"\"connections\": 3, \"source\": \"127.0.0.1:80\"",
 		"\"connections\": 3, \"source\": \"0.0.0.0\"",
+		"\"connections\": 3, \"trickle_every\": \"1s\"",
 	};
 
 	(void)unused;
