@@ -17,7 +17,7 @@
 /* Which packets, for both faults. */
 /* clang-format off */
 #define MATCH_ROWS(S) \
-	BRUNT_LIST_OF(S, to, BRUNT_T_ENDPOINT, .names = true, .example = "[\"10.0.0.5:5432/tcp\"]", \
+	BRUNT_LIST_OF(S, to, BRUNT_T_ENDPOINT, .names = true, .count_max = 1000, .example = "[\"10.0.0.5:5432/tcp\"]", \
 		      .help = "only packets to or from these remote ends: " END_HELP), \
 	BRUNT_LIST_OF(S, local, BRUNT_T_ENDPOINT, .names = true, .example = "[\":8080/tcp\"]", \
 		      .help = "only packets whose end at the target is one of these"), \

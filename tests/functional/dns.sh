@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # dns.fail with real clients (getent, Python, curl) and a real name server, by UDP and TCP, IPv4 and IPv6: what is meant
 # is hurt, everything else goes on byte for byte, and nobody but the target sees any of it.
+# kernels: on request
 # shellcheck source=lib.sh disable=SC2154,SC2016 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The user-space line behind network.netem, on any kernel: each impairment measured, and that nothing is lost by its end,
 # whoever ends it. Time is asserted by medians and strict lower bounds, chance by five standard deviations.
+# kernels: on request
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 packets=$BUILD/tests/tools/packets

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What netem, set by brunt, does to packets: each impairment by itself, measured. Time is asserted by medians and strict
 # lower bounds, chance by five standard deviations.
+# kernels: yes
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 qdisc=$BUILD/tests/tools/qdisc packets=$BUILD/tests/tools/packets

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /*
  * The process of a line. Its device is one end of a socket pair that keeps
  * messages apart, as a TAP device keeps frames: it needs no rights, and the
