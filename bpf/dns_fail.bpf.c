@@ -99,7 +99,8 @@ static __always_inline bool read_end(struct bpf_sock_addr *call, bool six, struc
 	return true;
 }
 
-static __always_inline void write_end(struct bpf_sock_addr *call, bool six, const struct brunt_dns_end *end, bool mapped)
+static __always_inline void write_end(struct bpf_sock_addr *call, bool six, const struct brunt_dns_end *end,
+				      bool mapped)
 {
 	call->user_port = end->port;
 	if (!six) {

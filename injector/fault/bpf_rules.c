@@ -54,6 +54,10 @@ static int put(struct brunt_bpf *bpf, enum brunt_rule_list list, const struct br
 		struct brunt_endpoint wide;
 		int r;
 
+		/* Most are another host: told at once, a thousand of them a thousand times. */
+		if (other->family == self->family && other->prefix >= self->prefix &&
+		    memcmp(other->address, self->address, self->family == 4 ? 4 : 16))
+			continue;
 		if (!brunt_endpoint_of_family(other, self->family, &wide) || !brunt_endpoint_contains(&wide, self))
 			continue;
 		r = add_slot(&rule, &wide, err);
@@ -136,7 +140,8 @@ int brunt_bpf_write_rules(struct brunt_bpf *bpf, enum brunt_rule_list list, cons
 			first[family == 6] = false;
 		}
 	}
-	forget_others(bpf, list, endpoints);
+	if (bpf->control->lists & 1u << list)
+		forget_others(bpf, list, endpoints);
 	memcpy(bpf->control->hulls[list], narrow, sizeof(narrow));
 	if (endpoints->count)
 		bpf->control->lists |= 1u << list;

@@ -217,7 +217,7 @@ int brunt_detour_verify(struct brunt_detour *detour, struct brunt_error *err)
 /* d1 has a carrier as long as d0 is there and up; it can be asked without going to the target's namespace. */
 static bool are_devices_up(struct brunt_detour *detour)
 {
-	struct brunt_link link;
+	struct brunt_link link = { 0 };
 
 	for (size_t i = 0; i < detour->part_count; i++) {
 		const struct brunt_detour_part *part = &detour->parts[i];

@@ -71,7 +71,7 @@ static int make_veth(struct brunt_detour *detour, struct brunt_detour_part *part
 /* In the hidden namespace. */
 static int finish_peer(struct brunt_detour *detour, struct brunt_detour_part *part, struct brunt_error *err)
 {
-	struct brunt_link link;
+	struct brunt_link link = { 0 };
 	int r = brunt_link_get(&detour->rtnl, 0, part->leg.device_name, &link, err);
 
 	if (r)
@@ -109,7 +109,7 @@ static int open_tap(struct brunt_detour_part *part, struct brunt_error *err)
 /* In the hidden namespace. */
 static int make_tap(struct brunt_detour *detour, struct brunt_detour_part *part, int target, struct brunt_error *err)
 {
-	struct brunt_link link;
+	struct brunt_link link = { 0 };
 	int r = -EEXIST;
 
 	for (int i = 0; i < 100 && r == -EEXIST; i++) {
@@ -153,7 +153,7 @@ static void describe_leg(struct brunt_detour *detour, const struct brunt_detour_
 /* In the target's namespace: the device becomes what it is to be, gets its back end, and only then comes up. */
 static int finish_device(struct brunt_detour *detour, struct brunt_detour_part *part, struct brunt_error *err)
 {
-	struct brunt_link link;
+	struct brunt_link link = { 0 };
 	char alias[128];
 	int r = brunt_link_get(&detour->spoken, 0, part->leg.device_name, &link, err);
 

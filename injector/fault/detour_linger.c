@@ -181,7 +181,7 @@ void brunt_detour_leave(struct brunt_detour *detour, bool drain)
 static bool is_device_left(struct brunt_detour *detour, struct brunt_detour_trail *trail, size_t index)
 {
 	const struct brunt_netns *place = &trail->places[trail->devices[index].place];
-	struct brunt_link link;
+	struct brunt_link link = { 0 };
 	bool left = true;
 
 	if (brunt_netns_enter(place, NULL))

@@ -61,7 +61,7 @@ static int sweep_filters(struct brunt_rtnl *rtnl, const char *run, unsigned inte
 static int recover_entry(struct brunt_rtnl *rtnl, const struct brunt_detour_undo *undo,
 			 const struct brunt_detour_undo_entry *entry, struct brunt_error *err)
 {
-	struct brunt_link link;
+	struct brunt_link link = { 0 };
 	size_t others = 0;
 	int r = brunt_link_get(rtnl, entry->interface, NULL, &link, err);
 

@@ -45,7 +45,8 @@ int brunt_line_supports(const struct brunt_impairment *impairment, struct brunt_
 
 const char *brunt_line_ceiling(void)
 {
-	return "about 200,000 packets/s";
+	/* Measured by `make bench`: 5.2 microseconds a packet, the receiver's part of the kernel's work included. */
+	return "at most about 190,000 packets/s or 8 Gbit/s of TCP";
 }
 
 int brunt_line_new(struct brunt_line **ret, struct brunt_error *err)
@@ -140,7 +141,12 @@ bool brunt_line_alive(const struct brunt_line *line, uint64_t max_silence)
 {
 	uint64_t beat = __atomic_load_n(&line->control->beat, __ATOMIC_ACQUIRE), now = brunt_now();
 
-	return line->pid && (beat >= now || now - beat <= max_silence);
+	siginfo_t ended = { 0 };
+
+	if (!line->pid || (beat < now && now - beat > max_silence))
+		return false;
+	/* One that was killed is known at once; it is reaped elsewhere. */
+	return waitid(P_PID, (id_t)line->pid, &ended, WEXITED | WNOHANG | WNOWAIT) || !ended.si_pid;
 }
 
 void brunt_line_read(const struct brunt_line *line, struct brunt_line_stats *ret)

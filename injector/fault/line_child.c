@@ -41,7 +41,7 @@
 
 /* A device that takes nothing now (no memory in the kernel) is tried again so often. */
 #define RETRY_NS  (200 * BRUNT_US)
-#define RETRY_MAX 50
+#define RETRY_MAX 500
 
 static struct {
 	struct line_control *control;
@@ -122,7 +122,12 @@ static void keep_pace(uint64_t now, bool more)
 		stats->behind_max = now - self.caught_up;
 }
 
-/* false: not now. */
+static bool is_passing(int code)
+{
+	return code == EAGAIN || code == ENOBUFS || code == ENOMEM || code == EINTR;
+}
+
+/* false: not now. Whoever has been tried in vain for long is given up, and those after it are tried once each. */
 static bool send_first(void)
 {
 	struct iovec frame[LINE_FRAME_CHUNKS];
@@ -130,14 +135,15 @@ static bool send_first(void)
 
 	if (writev(self.tap, frame, count) >= 0) {
 		line_queue_sent(self.queue, brunt_now());
-	} else if ((errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == EINTR) &&
-		   ++self.retries < RETRY_MAX) {
-		return false;
-	} else {
-		self.gone |= errno == EBADFD || errno == EPIPE || errno == ENODEV;
-		line_queue_failed(self.queue);
+		self.retries = 0;
+		return true;
 	}
-	self.retries = 0;
+	if (is_passing(errno) && self.retries < RETRY_MAX) {
+		self.retries++;
+		return false;
+	}
+	self.gone |= errno == EBADFD || errno == EPIPE || errno == ENODEV;
+	line_queue_failed(self.queue);
 	return true;
 }
 
@@ -156,12 +162,14 @@ static void drain(uint64_t now, uint64_t quiet, uint64_t max_linger)
 	self.until = now + max_linger;
 }
 
-/* Whatever still waits goes out now: early is better than never. */
+/* Whatever still waits goes out now: early is better than never. Ends, because send_first() gives up on each. */
 static void flush(void)
 {
-	for (unsigned tries = 0; line_queue_next(self.queue) != UINT64_MAX && !self.gone; tries++)
-		if (!send_first() && tries > 4 * RETRY_MAX)
-			break;
+	const struct timespec pause = { .tv_nsec = RETRY_NS };
+
+	while (line_queue_next(self.queue) != UINT64_MAX && !self.gone)
+		if (!send_first())
+			(void)ppoll(NULL, 0, &pause, NULL);
 }
 
 static bool is_over(uint64_t now)
@@ -187,7 +195,7 @@ static void wait_for_something(uint64_t now, uint64_t max_linger)
 	uint64_t next = line_queue_next(self.queue), wait = BRUNT_LINE_BEAT;
 	struct timespec timeout;
 
-	if (self.retries)
+	if (self.retries && next <= now)
 		wait = RETRY_NS;
 	else if (next <= now)
 		wait = 0;

@@ -52,13 +52,26 @@ const struct brunt_value brunt_network_lines[] = {
 	{ 0 },
 };
 
+/* Chance of its own for each leg: else both directions of an interface would lose the same packets. */
+static struct brunt_impairment impairment_of(const struct network_state *state, const struct brunt_leg *leg)
+{
+	struct brunt_impairment what = state->now;
+	struct brunt_random random;
+	char label[IF_NAMESIZE + 16];
+
+	(void)snprintf(label, sizeof(label), "%s %s", leg->name, leg->ingress ? "ingress" : "egress");
+	brunt_random_seed(&random, state->seed, label);
+	what.seed = brunt_random_next(&random);
+	return what;
+}
+
 /* ---- netem ---- */
 
 static int netem_start(void *opaque, struct brunt_leg *leg, struct brunt_error *err)
 {
-	const struct network_state *state = opaque;
+	const struct brunt_impairment what = impairment_of(opaque, leg);
 
-	return brunt_netem_set(leg->device, &state->now, err);
+	return brunt_netem_set(leg->device, &what, err);
 }
 
 static int netem_backlog(void *opaque, const struct brunt_leg *leg, uint64_t *ret_packets)
@@ -82,6 +95,7 @@ static const struct brunt_detour_backend netem_backend = {
 static int tap_start(void *opaque, struct brunt_leg *leg, struct brunt_error *err)
 {
 	struct network_state *state = opaque;
+	struct brunt_impairment what;
 	struct brunt_line *line = NULL;
 	size_t i;
 	int r;
@@ -100,7 +114,8 @@ static int tap_start(void *opaque, struct brunt_leg *leg, struct brunt_error *er
 	else
 		state->line_count++;
 	state->lines[i] = line;
-	r = brunt_line_start(line, leg->tap, leg->keep, leg->keep_count, &state->now, state->max_linger, err);
+	what = impairment_of(state, leg);
+	r = brunt_line_start(line, leg->tap, leg->keep, leg->keep_count, &what, state->max_linger, err);
 	if (!r)
 		leg->opaque = line;
 	return r;
@@ -328,12 +343,13 @@ struct change {
 static int change_leg(void *opaque, struct brunt_leg *leg, void *user)
 {
 	struct change *change = user;
+	const struct brunt_impairment what = impairment_of(change->state, leg);
 
 	(void)opaque;
 	if (!change->state->tap)
-		return brunt_netem_set(leg->device, &change->state->now, change->err);
+		return brunt_netem_set(leg->device, &what, change->err);
 	if (leg->opaque)
-		brunt_line_change(leg->opaque, &change->state->now);
+		brunt_line_change(leg->opaque, &what);
 	return 0;
 }
 
@@ -370,7 +386,7 @@ static uint64_t count_unwanted(struct network_state *state)
 		struct brunt_line_stats stats;
 
 		brunt_line_read(state->lines[i], &stats);
-		lost += stats.full;
+		lost += stats.full + stats.failed;
 	}
 	if (!state->tap && !loses(&state->params->netem)) {
 		uint64_t drops = 0;

@@ -124,7 +124,8 @@ static const struct brunt_param drop_params[] = {
 		   .help = "only of the first so many packets that match in the run; later ones pass"),
 	BRUNT_UINT(struct drop_params, budget, .min = 1, .max = 1e12, .example = "1000",
 		   .help = "at most so many packets are lost in the run; what comes after passes"),
-	BRUNT_LIST_OF(struct drop_params, to, BRUNT_T_ENDPOINT, .names = true, .example = "[\"10.0.0.5:5432/tcp\"]",
+	BRUNT_LIST_OF(struct drop_params, to, BRUNT_T_ENDPOINT, .names = true, .count_max = 1000,
+		      .example = "[\"10.0.0.5:5432/tcp\"]",
 		      .help = "only packets to or from these remote ends: " BRUNT_ENDPOINT_HELP
 			      "; later fragments of a "
 			      "packet carry no ports and are judged by address"),

@@ -23,10 +23,12 @@
 
 #define MESSAGE_SIZE	4096 /* without tables */
 
-/* A chance as netem has it: all of 32 bits are 100 %. */
+/* A chance as netem has it: all of 32 bits are 100 %. One that was asked for never becomes none. */
 static uint32_t chance(double ratio)
 {
-	return ratio >= 1 ? UINT32_MAX : ratio <= 0 ? 0 : (uint32_t)rint(ratio * UINT32_MAX);
+	if (ratio <= 0 || ratio >= 1)
+		return ratio >= 1 ? UINT32_MAX : 0;
+	return (uint32_t)fmax(1, rint(ratio * UINT32_MAX));
 }
 
 static int put_loss(struct nl_msg *message, const struct brunt_impairment *i)

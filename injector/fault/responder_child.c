@@ -213,8 +213,10 @@ int responder_bind(int family, int type, uint16_t *ret_port)
 	socklen_t size;
 	int fd;
 
-	memcpy(own.address, family == 4 ? (const void *)&(struct in_addr){ htonl(INADDR_LOOPBACK) } : &in6addr_loopback,
-	       family == 4 ? 4 : 16);
+	if (family == 4)
+		memcpy(own.address, (const uint8_t[]){ 127, 0, 0, 1 }, 4);
+	else
+		own.address[15] = 1;
 	size = responder_address(&own, &address);
 	fd = socket(address.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

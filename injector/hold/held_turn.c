@@ -17,6 +17,9 @@
 #include "brunt/units.h"
 #include "hold/held.h"
 
+/* After so much work the loop goes round: the lease is renewed there. Letting go and arming may take a while. */
+#define TURN_TAKES (50 * BRUNT_MS)
+
 /* A person cannot tell finer steps, and no counter that is judged over seconds either. */
 #define RAMP_EVERY (100 * BRUNT_MS)
 
@@ -131,7 +134,8 @@ static void lose(struct brunt_held *held, struct held_slot *slot, int code, cons
 
 uint64_t brunt_held_turn(struct brunt_held *held, uint64_t now)
 {
-	uint64_t next = UINT64_MAX;
+	uint64_t next = UINT64_MAX, until = brunt_now() + TURN_TAKES;
+	size_t turned = 0;
 
 	for (uint32_t i = 0; i < held->plan->step_count; i++) {
 		struct held_slot *slot = &held->slots[i];
@@ -140,6 +144,8 @@ uint64_t brunt_held_turn(struct brunt_held *held, uint64_t now)
 
 		if (!slot->step || !(slot->armed || slot->off) || !(slot->step->pulse || slot->ramps_end))
 			continue;
+		if (turned++ && brunt_now() >= until)
+			return now + 1;
 		r = turn(held, slot, now, &err);
 		if (r < 0)
 			lose(held, slot, r, &err);

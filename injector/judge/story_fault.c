@@ -97,6 +97,9 @@ int take_hits(struct brunt_story *story, const json_t *event, uint64_t at)
 	step->matched = take_number(event, "matched");
 	step->hit = take_number(event, "hit");
 	step->unwanted = take_number(event, "unwanted");
+	/* What came near before it was hit is no explanation any more. */
+	free(step->near_miss);
+	step->near_miss = NULL;
 	return take_text(&step->near_miss, event, "near_miss");
 }
 

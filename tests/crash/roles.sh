@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every role of a real run, all alive at once, is compared with its row of the table (injector/base/role.c): uid,
 # capabilities, descriptors, no_new_privs. First with faults held, then with all of them reverted.
-# kernels: yes
+# kernels: on request
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 CHECK=$BUILD/tests/tools/checkroles

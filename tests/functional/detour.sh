@@ -4,6 +4,7 @@
 # others do not; and nothing of it is left, whoever dies.
 #
 #   here (the sandbox: 10.9.0.1, fd09::1)  eth0 <-> eth0  there (10.9.0.2, 10.9.0.3, fd09::2)
+# kernels: yes
 # shellcheck source=tests/functional/lib.sh
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
@@ -43,6 +44,7 @@ for port in 7000 7001; do
 	servers="$servers $!"
 done
 "$DATAGRAMS" serve 7000 127.0.0.1 ::1 10.9.0.1 fd09::1 >/dev/null 2>&1 &
+disown -a # their end is nobody's news
 within 5 "$DATAGRAMS" send 10.9.0.2 7000 1 0 100 50
 sleep 0.5
 
@@ -51,7 +53,7 @@ slow='tbf rate 1mbit burst 2000 limit 1000000'
 
 # hold OPTION...: a detour from here on; $held says how it went.
 hold() {
-	coproc HOLDER { exec "$DETOUR" "$@" 2>"$WORK/.detour"; }
+	coproc HOLDER { exec "$DETOUR" -u "$WORK/.undo" "$@" 2>"$WORK/.detour"; }
 	holder=$HOLDER_PID
 	exec 7>&"${HOLDER[1]}" 8<&"${HOLDER[0]}"
 	read -r -t 20 held <&8 || held=silent
@@ -87,11 +89,27 @@ no_devices() {
 	! ip -o link show | grep -q 'b5eed000'
 }
 
+# The holder is killed, and what the kernel does not take away before tcx is recovered.
+kill_holder() {
+	kill -KILL "$holder"
+	wait "$holder" 2>/dev/null
+	exec 7>&- 8<&-
+}
+
+recovered() { # NAME
+	is "$("$DETOUR" -R "$WORK/.undo")" 'recovered 0' "$1"
+	is "$("$DETOUR" -R "$WORK/.undo")" 'recovered 0' "$1, twice"
+	unlike "$(tc filter show dev "$2" egress; tc filter show dev "$2" ingress; tc qdisc show dev "$2")" \
+		'brunt|clsact' "$1: no filter and no clsact is left"
+}
+
 settled() { # NAME
 	within 5 no_devices
 	is "$(ip -o link show | grep -c b5eed000)" 0 "$1"
 }
 
+# Modules make devices of their own when they are loaded.
+ip link add ipip5 type ipip local 10.9.0.1 remote 10.9.0.2 2>/dev/null && ip link del ipip5
 before=$(host_state)
 
 # ---- chosen packets go round, in each direction, of each kind ----
@@ -154,7 +172,7 @@ settled 'nothing of it is left'
 # ---- a share of flows ----
 
 hold -i eth0 -d egress -t :7000 -f 0.5 -q ''
-for i in $(seq 60); do
+for _ in $(seq 60); do
 	send 10.9.0.2 7000 2 0 100
 done
 ask poll
@@ -188,8 +206,8 @@ let_go
 # ---- what is carried ----
 
 if tc qdisc add dev eth0 root handle 1: htb default 10 2>/dev/null &&
-	tc class add dev eth0 parent 1: classid 1:10 htb rate 1gbit &&
-	tc class add dev eth0 parent 1: classid 1:20 htb rate 1gbit &&
+	tc class add dev eth0 parent 1: classid 1:10 htb rate 1gbit quantum 1500 &&
+	tc class add dev eth0 parent 1: classid 1:20 htb rate 1gbit quantum 1500 &&
 	tc filter add dev eth0 parent 1: protocol ip prio 1 u32 match mark 0x1234 0xffffffff match ip dport 7001 0xffff \
 		flowid 1:20 2>/dev/null; then
 	packets() {
@@ -258,6 +276,32 @@ hold -i eth0 -d egress
 other=$("$DETOUR" -i eth0 -d egress -r 5eed0002 </dev/null)
 like "$other" 'failed prepare: .*eth0.*run 5eed0001 already' 'a detour of another run is a clear refusal'
 let_go
+
+# A loss of exactly every second packet, before the detour and after it: a packet that comes back is not judged again.
+for order in first last; do
+	drop='{ "name": "every-second", "fault": "packet.drop", "on": "link", "direction": "egress", "nth": 2, "to": [":7000"],
+		"background": true }'
+	late='{ "name": "late", "fault": "network.netem", "on": "link", "direction": "egress", "delay": "20ms", "to": [":7000"],
+		"background": true }'
+	[ $order = first ] && steps="$drop, $late" || steps="$late, $drop"
+	: >"$WORK/sent" && chmod 666 "$WORK/sent"
+	cat >"$WORK/two.json" <<-JSON
+		{ "schema": 1, "name": "two", "targets": { "link": { "interface": "eth0" } },
+		  "blast_radius": { "victims": 2, "duration": "1m" },
+		  "method": [ $steps,
+		    { "name": "traffic", "timeout": "30s",
+		      "run": ["sh", "-c", "'$DATAGRAMS' send 10.9.0.2 7000 40 5000 100 2000 >'$WORK/sent'"] } ] }
+	JSON
+	run brunt run "$WORK/two.json"
+	is "$status" 0 "packet.drop comes $order: the run passes"
+	is "$(word "$(cat "$WORK/sent")" lost)" 20 "packet.drop comes $order: half of the packets are lost, no more"
+	lowest=$(word "$(cat "$WORK/sent")" min)
+	if [ "${lowest%.*}" -ge 20 ]; then
+		ok "packet.drop comes $order: the others are late ($lowest ms)"
+	else
+		not_ok "packet.drop comes $order: the others are late" "$(cat "$WORK/sent")"
+	fi
+done
 
 # ---- the packets of a process, of a cgroup ----
 
@@ -390,10 +434,9 @@ send 127.0.0.1 7000 20 1000 1000
 is "$(word "$sent" lost)" 0 'TAP: loopback: all packets come through'
 lowest=$(word "$sent" min)
 if [ "${lowest%.*}" -ge 60 ]; then ok "TAP: loopback: late by twice 30 ms ($lowest)"; else not_ok 'TAP: loopback: late' "$sent"; fi
-kill -KILL "$holder"
-wait "$holder" 2>/dev/null
-exec 7>&- 8<&-
-settled 'TAP: the holder is killed: nothing is left'
+kill_holder
+settled 'TAP: the holder is killed: no device is left'
+recovered 'TAP: the holder is killed: recovery' lo
 
 # ---- devices without Ethernet headers ----
 
@@ -468,12 +511,13 @@ hold -i eth0 -d egress -q "$slow"
 "$DATAGRAMS" send 10.9.0.2 7000 150 4000 1000 5000 >"$WORK/sent" &
 sender=$!
 sleep 0.4
-kill -KILL "$holder"
-wait "$holder" 2>/dev/null
-exec 7>&- 8<&-
+kill_holder
 wait $sender
 is "$(word "$(cat "$WORK/sent")" lost)" 0 'the holder is killed while packets wait: none is lost'
 settled 'the devices go by themselves'
+send 10.9.0.2 7000 50 500 100
+is "$(word "$sent" lost)" 0 'and what is left, if anything, does nothing'
+recovered 'the holder is killed: recovery' eth0
 
 hold -i eth0 -d both -q "$slow"
 "$DATAGRAMS" send 10.9.0.2 7000 150 4000 1000 5000 >"$WORK/sent" &

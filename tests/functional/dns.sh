@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # dns.fail with real clients (getent, Python, curl) and a real name server, by UDP and TCP, IPv4 and IPv6: what is meant
 # is hurt, everything else goes on byte for byte, and nobody but the target sees any of it.
+# kernels: on request
 # shellcheck source=lib.sh disable=SC2154,SC2016 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
@@ -42,7 +43,7 @@ within 5 grep -q . "$mount_of$cgroup/cgroup.procs"
 # begin FAULT-JSON [SELECTOR-JSON]: holds the fault until `finish`.
 begin() {
 	cat >"$WORK/plan.json" <<-END
-	{ "schema": 1, "name": "dns", "// lease": "for a machine that is emulated", "lease": "3s",
+	{ "schema": 1, "name": "dns", "// lease": "for a machine that is emulated", "lease": "10s",
 	  "targets": { "them": ${2:-{ \"cgroup\": \"$cgroup\" \}} },
 	  "method": [ { "name": "lookups", "on": "them", "fault": "dns.fail", "background": true, $1 },
 	              { "name": "look", "observe": "1m" } ],
@@ -50,7 +51,7 @@ begin() {
 	END
 	"$BRUNT" run --plain "$WORK/plan.json" >"$WORK/out" 2>&1 </dev/null &
 	brunt=$!
-	within 10 grep -q "fault 'lookups' applied" "$WORK/out" || not_ok "the fault begins: $1" "$(cat "$WORK/out")"
+	within 30 grep -q "fault 'lookups' applied" "$WORK/out" || not_ok "the fault begins: $1" "$(cat "$WORK/out")"
 }
 finish() {
 	kill -TERM "$brunt"

@@ -32,4 +32,6 @@ ends flapping-backend 0 PASSED
 ends connection-pool-exhausted 0 PASSED
 ends lost-connections 0 PASSED
 ends failing-lookups 0 PASSED
+ends bursty-loss 0 PASSED
+ends partitioned-proxy 0 PASSED
 done_testing

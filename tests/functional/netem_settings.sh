@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # netem as brunt sets it: the kernel has it as if tc(8) had set it; a change keeps what waits and takes all back. Covers
 # what the kernel's own tests do (tools/testing/selftests/tc-testing/tc-tests/qdiscs/netem.json), and every parameter.
+# kernels: yes
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 qdisc=$BUILD/tests/tools/qdisc packets=$BUILD/tests/tools/packets

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # network.reset: both ends of a connection see what they should, only those that were meant, and later ones work.
+# kernels: on request
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 peer="python3 $TESTS/functional/peer.py"

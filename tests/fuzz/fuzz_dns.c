@@ -34,7 +34,7 @@ static void check_answer(const uint8_t *query, const struct brunt_dns_question *
 	static const struct brunt_dns_address some[6] = { { .family = 4 }, { .family = 6 }, { .family = 4 },
 							  { .family = 6 }, { .family = 4 }, { .family = 6 } };
 	const struct brunt_dns_reply reply = { .ttl = 7, .addresses = some, .address_count = addresses };
-	uint8_t *answer = malloc(BRUNT_DNS_ANSWER_SIZE); /* on the heap: its end is watched */
+	uint8_t *answer = calloc(1, BRUNT_DNS_ANSWER_SIZE); /* on the heap: its end is watched */
 	size_t size;
 
 	need(answer);
@@ -57,7 +57,7 @@ static void check_servers(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct brunt_dns_question question;
-	uint8_t *copy = malloc(size + !size);
+	uint8_t *copy = calloc(1, size + !size);
 
 	need(copy);
 	if (size)

@@ -13,6 +13,8 @@
  *   -L MS               longest linger (10000)
  *   -g MS               lease (1000); renewed every quarter
  *   -n                  not armed
+ *   -u FILE             the undo record goes there, and
+ *   -R FILE             recovers from it, nothing else
  *
  * Prints "held" when it is, then one line for each word on stdin:
  *   poll, extra, arm, disarm, detach (drains), drop, settled (waits), again (after detach), end
@@ -49,7 +51,7 @@
 struct lab {
 	const char *qdisc;
 	long tap_ms; /* -1: no TAP */
-	const char *run;
+	const char *run, *undo_file;
 	uint64_t linger, lease;
 	bool armed;
 	struct brunt_endpoint ends[3][LIST_MAX];
@@ -288,6 +290,29 @@ static int direction_of(const char *text)
 	return text[0] == 'e' ? BRUNT_DETOUR_EGRESS : text[0] == 'i' ? BRUNT_DETOUR_INGRESS : BRUNT_DETOUR_BOTH;
 }
 
+/* The record outlives the holder in a file here, in the ledger there. */
+static void save(const struct lab *lab)
+{
+	FILE *out = lab->undo_file ? fopen(lab->undo_file, "we") : NULL;
+
+	if (!out)
+		return;
+	(void)fwrite(&lab->undo, sizeof(lab->undo), 1, out);
+	(void)fclose(out);
+}
+
+static void recover(const char *file) __attribute__((noreturn));
+static void recover(const char *file)
+{
+	struct brunt_undo_record undo;
+	FILE *in = fopen(file, "re");
+
+	if (!in || fread(&undo, sizeof(undo), 1, in) != 1)
+		exit(2);
+	printf("recovered %d\n", brunt_detour_recover(&undo, &err));
+	exit(0);
+}
+
 static size_t read_options(int count, char **arguments)
 {
 	struct lab *lab = runs;
@@ -295,7 +320,7 @@ static size_t read_options(int count, char **arguments)
 
 	set_defaults(&runs[0]);
 	set_defaults(&runs[1]);
-	while ((option = getopt(count, arguments, "2i:p:c:I:d:t:l:x:f:q:T:r:L:g:n")) != -1) {
+	while ((option = getopt(count, arguments, "2i:p:c:I:d:t:l:x:f:q:T:r:L:g:nu:R:")) != -1) {
 		switch (option) {
 		case '2':
 			lab = &runs[1];
@@ -346,6 +371,11 @@ static size_t read_options(int count, char **arguments)
 		case 'n':
 			lab->armed = false;
 			break;
+		case 'u':
+			lab->undo_file = optarg;
+			break;
+		case 'R':
+			recover(optarg);
 		default:
 			exit(2);
 		}
@@ -388,6 +418,7 @@ static void hold(struct lab *lab)
 {
 	if (brunt_detour_prepare(lab->detour, &lab->victims, &lab->undo, &err))
 		die("prepare");
+	save(lab);
 	if (brunt_detour_attach(lab->detour, &err))
 		die("attach");
 	if (lab->armed)
@@ -448,8 +479,6 @@ static void obey(struct lab *lab, const char *word)
 	} else if (!strcmp(word, "again")) {
 		hold(lab);
 		printf("held\n");
-	} else if (!strcmp(word, "recover")) {
-		printf("recover %d\n", brunt_detour_recover(&lab->undo, &err));
 	} else {
 		printf("what is '%s'\n", word);
 	}

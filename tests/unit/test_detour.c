@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /*
  * The detour's life in a network namespace of the test's own, with nothing in its legs: what it makes and takes away,
  * failures on the way, and the way without tcx, which is chosen here by saying that the kernel has none.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /*
  * dns.fail through its life, against a name server of this test's own: who is
  * hit, what is passed on, and what becomes of a responder that dies, stands

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernels: yes */
+/* kernels: on request */
 /*
  * The launcher with real processes: each test forks one, speaks to it as the
  * controller does, and looks at what runs. As root it has cgroups and users;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* network.partition on real traffic: loopback of an own network namespace, sockets of an own cgroup. */
 #include "bpf_lab.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* network.reset on a process that has both ends of its connections, in a network namespace of the test's own. */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -264,6 +264,20 @@ static void loss_models_go_as_the_kernel_counts_them(void **state)
 	assert_int_equal(VALUE(models[NETEM_LOSS_GE], struct tc_netem_gemodel).k1, 1717986918);
 }
 
+static void the_smallest_chance_is_not_none(void **state)
+{
+	const struct brunt_impairment i = { .limit = 1000, .loss = 1e-12, .corrupt = 1e-300, .duplicate = 1.5 };
+	struct brunt_error err;
+	struct asked a;
+
+	(void)state;
+	assert_int_equal(brunt_netem_set(17, &i, &err), 0);
+	a = decode(0);
+	assert_int_equal(a.qopt->loss, 1);
+	assert_int_equal(a.qopt->duplicate, UINT32_MAX);
+	assert_int_equal(VALUE(a.netem[TCA_NETEM_CORRUPT], struct tc_netem_corrupt).probability, 1);
+}
+
 static void rates_beyond_32_bits_have_an_attribute_of_their_own(void **state)
 {
 	const struct brunt_impairment i = { .limit = 1000, .rate = UINT64_C(12500000000) };
@@ -594,6 +608,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_attribute_is_as_the_kernel_wants_it, script, forget),
 		cmocka_unit_test_setup_teardown(nothing_asked_is_said_too, script, forget),
 		cmocka_unit_test_setup_teardown(loss_models_go_as_the_kernel_counts_them, script, forget),
+		cmocka_unit_test_setup_teardown(the_smallest_chance_is_not_none, script, forget),
 		cmocka_unit_test_setup_teardown(rates_beyond_32_bits_have_an_attribute_of_their_own, script, forget),
 		cmocka_unit_test_setup_teardown(the_largest_tables_fit_and_larger_ones_are_told, script, forget),
 		cmocka_unit_test_setup_teardown(a_change_is_tried_first_and_seeds_only_a_beginning, script, forget),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kernels: yes */
 /* tcp.hold against a listener of the test's own, whose queue takes the connections. */
 #include <arpa/inet.h>
 #include <errno.h>
