@@ -46,7 +46,6 @@ role() {
 		read -r comm 2>/dev/null <"/proc/$pid/comm" && [ "$comm" = "brunt-$1" ] && echo "$pid"
 	done
 }
-# Connections may be open for the client before the server has taken them (tcp(7): tcp_abort_on_overflow).
 full() {
 	! asks 8211 2>/dev/null
 }
@@ -60,7 +59,7 @@ import socket, sys, threading
 listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind((sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1", int(sys.argv[1])))
-listener.listen(3)
+listener.listen(128)
 pool = threading.Semaphore(10)
 def serve(connection):
     try:
