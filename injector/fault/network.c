@@ -35,7 +35,7 @@ struct network_state {
 	bool tap, hurried;
 	struct brunt_line *lines[BRUNT_DETOUR_LEGS_MAX]; /* TAP: those that were ever started */
 	size_t line_count;
-	uint64_t drops; /* of netem, where no loss was asked for */
+	uint64_t drops; /* of netem's own */
 };
 
 const struct brunt_value brunt_network_directions[] = {
@@ -362,19 +362,19 @@ int brunt_network_change(void *opaque, uint64_t elapsed, struct brunt_error *err
 	return brunt_detour_visit(state->detour, change_leg, &change, err);
 }
 
-/* netem counts its own drops with the loss that was asked for: they can be told apart only where none was. */
-static bool loses(const struct brunt_netem_params *netem)
-{
-	return netem->loss.set || netem->loss_state || netem->loss_gemodel;
-}
+struct drops {
+	const struct network_state *state;
+	uint64_t unwanted;
+};
 
 static int add_drops(void *opaque, struct brunt_leg *leg, void *user)
 {
+	struct drops *drops = user;
 	struct brunt_qdisc_stats stats;
 
 	(void)opaque;
 	if (!brunt_netem_read(leg->device, &stats))
-		*(uint64_t *)user += stats.drops;
+		drops->unwanted += brunt_netem_unwanted(&stats, &drops->state->now);
 	return 0;
 }
 
@@ -388,11 +388,12 @@ static uint64_t count_unwanted(struct network_state *state)
 		brunt_line_read(state->lines[i], &stats);
 		lost += stats.full + stats.failed;
 	}
-	if (!state->tap && !loses(&state->params->netem)) {
-		uint64_t drops = 0;
+	/* Loss that moves cannot be told from netem's own. */
+	if (!state->tap && !brunt_ramp_moves(&state->params->netem.loss)) {
+		struct drops drops = { .state = state };
 
-		if (!brunt_detour_visit(state->detour, add_drops, &drops, NULL) && drops > state->drops)
-			state->drops = drops;
+		if (!brunt_detour_visit(state->detour, add_drops, &drops, NULL) && drops.unwanted > state->drops)
+			state->drops = drops.unwanted;
 	}
 	return lost + state->drops;
 }
