@@ -58,13 +58,20 @@ static __always_inline bool decide(struct bpf_sock_addr *call, struct brunt_flow
 	return true;
 }
 
+/*
+ * From about Linux 7.0 on the verifier wants to see that it is given -4095 to 0, in 64 bits ("At bpf_set_retval the
+ * register R1 ... should have been in [-4095, 0]"). Declared with an int, clang negates in 32 and the sign is lost.
+ */
+#define ERRNO_MASK 4095
+static long (*const set_retval)(__s64 retval) = (void *)BPF_FUNC_set_retval;
+
 /* 0: the call fails with -retval, or EPERM when nobody set one (kernel/bpf/cgroup.c). */
 static __always_inline int answer(bool fail)
 {
 	if (!fail)
 		return 1;
 	if (has_retval)
-		bpf_set_retval(-control.code);
+		set_retval(-(__s64)(control.code & ERRNO_MASK));
 	return 0;
 }
 

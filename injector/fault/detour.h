@@ -12,7 +12,7 @@
  * one direction of one interface; each has its own device and so its own queue.
  *
  * Steering is armed and leased like every BPF fault of brunt (bpf.h). A child,
- * the linger, holds the namespace and the inner links only: when the holder
+ * the linger, holds d1's namespace, never the classifier: when the holder
  * dies or the fault ends, what is queued still arrives, then it ends and the
  * devices are gone. With tcx the kernel takes the classifier off; with clsact
  * (before Linux 6.6) it stays, inert, until recovery sweeps it.

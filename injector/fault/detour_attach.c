@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Programs: loaded once more for each leg, whose number is an instruction of
- * theirs; attached by tcx links, or before Linux 6.6 by filters in clsact.
+ * theirs. At the real device they hang on tcx links, or before Linux 6.6 on
+ * filters in clsact; at ours, on filters, which go with the device.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +112,10 @@ static int attach_link(int program, unsigned index, bool ingress, const char *wh
 		      : fd;
 }
 
-/* A filter of our own device, that goes with it. */
+/*
+ * A filter of our own device, that goes with it. A link would do as well, but each waits for RCU twice, 8 to 16 ms, in
+ * the loop that renews leases.
+ */
 static int attach_filter_inside(struct brunt_detour *detour, int program, unsigned index, bool ingress,
 				struct brunt_rtnl *rtnl, struct brunt_error *err)
 {
@@ -130,9 +134,11 @@ int brunt_detour_attach_inner(struct brunt_detour *detour, struct brunt_detour_p
 
 	if (loaded < 0)
 		return loaded;
-	if (!detour->has_tcx)
-		return attach_filter_inside(detour, loaded, index, ingress,
-					    program == BRUNT_DETOUR_BOUNCE ? &detour->rtnl : &detour->spoken, err);
+	link = attach_filter_inside(detour, loaded, index, ingress,
+				    program == BRUNT_DETOUR_BOUNCE ? &detour->rtnl : &detour->spoken, err);
+	/* a kernel without clsact or BPF filters */
+	if (!link || !detour->has_tcx)
+		return link;
 	link = attach_link(loaded, index, ingress, part->leg.device_name, err);
 	if (link < 0)
 		return link;

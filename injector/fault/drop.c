@@ -30,6 +30,8 @@
 #include "fault/namespaces.h"
 #include "fault/sockets.h"
 
+#define FEW 20 /* packets that a connection sends again without dying of it */
+
 struct drop_state {
 	struct brunt_bpf bpf; /* first: the shared operations take it for the state */
 	struct brunt_drop drop;
@@ -68,7 +70,7 @@ double brunt_drop_share(const struct brunt_drop *drop)
 {
 	const struct brunt_ramp *probability = drop->probability;
 
-	if (drop->first || drop->budget)
+	if ((drop->first && drop->first <= FEW) || (drop->budget && drop->budget <= FEW))
 		return 0;
 	if (drop->model)
 		return model_share(drop->model);
@@ -154,6 +156,11 @@ static int load_rules(struct drop_state *state, struct brunt_error *err)
 	return r ?: load_groups(state, err);
 }
 
+static bool is_ordered(const struct brunt_drop *drop)
+{
+	return drop->model || drop->nth || drop->first || drop->budget;
+}
+
 /* What the programs look at, before any is attached. */
 static void fill_control(struct drop_state *state)
 {
@@ -171,7 +178,7 @@ static void fill_control(struct drop_state *state)
 	control->first = drop->first;
 	control->budget = drop->budget;
 	control->mode = drop->model ? BRUNT_DROP_MODEL : drop->nth ? BRUNT_DROP_NTH : BRUNT_DROP_CHANCE;
-	control->ordered = drop->model || drop->nth || drop->first || drop->budget;
+	control->ordered = is_ordered(drop);
 	if (drop->model) {
 		control->model.worsen = brunt_bpf_chance(drop->model->p);
 		control->model.recover = brunt_bpf_chance(recovers(drop->model));
@@ -228,6 +235,9 @@ int brunt_drop_load(const struct brunt_fault *fault, const struct brunt_fault_co
 	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_tc_out, drop->direction & BRUNT_EGRESS);
 	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_in, drop->direction & BRUNT_INGRESS);
 	(void)bpf_program__set_autoload(state->skel->progs.brunt_drop_tc_in, drop->direction & BRUNT_INGRESS);
+	state->skel->rodata->may_order = is_ordered(drop);
+	state->skel->rodata->may_ask_flags = drop->flags.mask;
+	state->skel->rodata->may_ask_groups = drop->member_count;
 	(void)snprintf(label, sizeof(label), "%s %u", name, fault->step);
 	r = brunt_bpf_open(&state->bpf, state->skel->obj, context, err);
 	r = r ?: brunt_bpf_load(&state->bpf, state->skel->skeleton, context->seed, label, err);

@@ -61,7 +61,7 @@ struct brunt_drop {
 	bool error;			      /* the sender is told, by EPERM */
 };
 
-/* The share of matching packets that is lost in the long run, 0..1; 0 when first or budget end it. */
+/* The share of matching packets that is lost in the long run, 0..1; 0 when first or budget end it after a few. */
 double brunt_drop_share(const struct brunt_drop *drop);
 
 /* The rest is of struct brunt_injector; the state begins with a struct brunt_bpf, so brunt_bpf_op_* fit, too. */

@@ -6,8 +6,11 @@
  */
 #include <linux/capability.h>
 
+#include "brunt/clock.h"
+#include "brunt/memory.h"
 #include "fault/detour.h"
 #include "fault/network.h"
+#include "fault/protect.h"
 
 #define END_HELP "address or host name[:port[-port]][/protocol], [v6]:port, or :port"
 
@@ -66,6 +69,30 @@ static const struct brunt_table rate_table = {
 	 UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH |           \
 	 UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SYS_CHROOT)
 
+#define CUT_LOSS  0.5
+#define CUT_DELAY (10 * BRUNT_S)
+
+/* For what must not be cut by accident: at the beginning and at the end of its ramps. */
+static enum brunt_harm network_harm(const void *opaque, const struct brunt_endpoint *own,
+				    const struct brunt_endpoint *remote)
+{
+	static const uint64_t moments[] = { 0, UINT64_MAX / 2 };
+	const struct brunt_network_params *params = opaque;
+
+	if (!brunt_way_is_meant(&params->to, &params->local, &params->except, own, remote))
+		return BRUNT_HARM_NONE;
+	if (params->flows < 1)
+		return BRUNT_HARM_HURTS; /* or not, as the seed has it */
+	for (size_t i = 0; i < BRUNT_COUNT(moments); i++) {
+		struct brunt_impairment at;
+
+		brunt_impairment_at(&params->netem, NULL, moments[i], 0, 0, &at);
+		if (brunt_impairment_loss(&at) >= CUT_LOSS || at.corrupt >= CUT_LOSS || at.delay >= CUT_DELAY)
+			return BRUNT_HARM_CUTS;
+	}
+	return BRUNT_HARM_HURTS;
+}
+
 /* clang-format off */
 #define NETWORK_OPS \
 	.undo = BRUNT_UNDO_KERNEL, \
@@ -75,6 +102,7 @@ static const struct brunt_table rate_table = {
 	.probe = brunt_network_probe, \
 	.validate = brunt_network_validate, \
 	.describe = brunt_network_describe, \
+	.harm = network_harm, \
 	.load = brunt_network_load, \
 	.prepare = brunt_network_prepare, \
 	.attach = brunt_network_attach, \

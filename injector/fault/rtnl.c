@@ -13,8 +13,6 @@
 /* A request is answered while it is sent (netlink_rcv_skb()); this is for a kernel that waits for its own locks. */
 #define ANSWER_SECONDS 5
 
-/* A dump interrupted by a change is told by NLM_F_DUMP_INTR; what was seen is good enough for what we ask. */
-
 int brunt_rtnl_open(struct brunt_rtnl *rtnl, int protocol, struct brunt_error *err)
 {
 	const struct timeval patience = { .tv_sec = ANSWER_SECONDS };
@@ -170,6 +168,7 @@ int brunt_rtnl_ask(struct brunt_rtnl *rtnl, bool dump, brunt_rtnl_fn visit, void
 {
 	int r, visited = 0;
 
+	rtnl->interrupted = false;
 	head(rtnl)->nlmsg_flags |= dump ? NLM_F_DUMP : NLM_F_ACK;
 	r = send_request(rtnl, what, err);
 	if (r)
@@ -183,6 +182,7 @@ int brunt_rtnl_ask(struct brunt_rtnl *rtnl, bool dump, brunt_rtnl_fn visit, void
 		for (; NLMSG_OK(message, size); message = NLMSG_NEXT(message, size)) {
 			if (message->nlmsg_seq != rtnl->sequence)
 				continue; /* the late answer to a request that was given up */
+			rtnl->interrupted |= message->nlmsg_flags & NLM_F_DUMP_INTR;
 			if (message->nlmsg_type == NLMSG_ERROR)
 				return fail_answer(message, what, err) ?: visited;
 			if (message->nlmsg_type == NLMSG_DONE)

@@ -24,6 +24,7 @@ struct brunt_error;
 struct brunt_rtnl {
 	int fd; /* -1: closed */
 	uint32_t sequence;
+	bool interrupted; /* the last dump: something changed meanwhile, and may not have been told */
 	_Alignas(struct nlmsghdr) unsigned char request[2048];
 	_Alignas(struct nlmsghdr) unsigned char reply[32768];
 };
@@ -85,6 +86,7 @@ struct brunt_link {
 /* By name, or by index when name is NULL. 0, -ENODEV, -errno. */
 int brunt_link_get(struct brunt_rtnl *rtnl, unsigned index, const char *name, struct brunt_link *ret,
 		   struct brunt_error *err);
+/* May visit a device twice, when devices come and go meanwhile. */
 int brunt_link_each(struct brunt_rtnl *rtnl, int (*visit)(void *user, const struct brunt_link *link), void *user,
 		    struct brunt_error *err);
 

@@ -16,6 +16,9 @@
 /* include/uapi/linux/if_link.h since 6.3: IFLA_GSO_IPV4_MAX_SIZE */
 #define GSO_IPV4_MAX_SIZE 63
 
+/* A list of devices that changed while it was told is asked for again. */
+#define ATTEMPTS 10
+
 /*
  * Where each kind of tunnel says that its packets carry their own destination: flags without a value, but for vxlan,
  * which always has the attribute and a byte in it.
@@ -120,9 +123,15 @@ int brunt_link_each(struct brunt_rtnl *rtnl, int (*visit)(void *user, const stru
 		    struct brunt_error *err)
 {
 	struct visitor visitor = { visit, user };
+	int r = 0;
 
-	begin(rtnl, RTM_GETLINK, 0, 0, 0, 0);
-	return brunt_rtnl_ask(rtnl, true, visit_link, &visitor, "cannot list the devices", err);
+	for (int i = 0; i < ATTEMPTS && !r; i++) {
+		begin(rtnl, RTM_GETLINK, 0, 0, 0, 0);
+		r = brunt_rtnl_ask(rtnl, true, visit_link, &visitor, "cannot list the devices", err);
+		if (!rtnl->interrupted)
+			break;
+	}
+	return r;
 }
 
 /* One queue: packets stay in order, whatever CPU they come from. */

@@ -146,16 +146,21 @@ unsigned brunt_plan_may_cut(const struct brunt_plan *plan)
 	return allowed;
 }
 
+static bool harms_network(const struct brunt_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->step_count; i++)
+		if (injector_of(plan->steps[i]) && injector_of(plan->steps[i])->harm)
+			return true;
+	return false;
+}
+
 int brunt_plan_ways(const struct brunt_plan *plan, struct brunt_ways **ret, struct brunt_error *err)
 {
 	struct brunt_ways *ways = calloc(1, sizeof(*ways));
-	bool asked = false;
 
 	if (!ways)
 		return brunt_fail(err, ENOMEM, "out of memory");
-	for (uint32_t i = 0; i < plan->step_count; i++)
-		asked |= injector_of(plan->steps[i]) && injector_of(plan->steps[i])->harm;
-	if (asked) {
+	if (harms_network(plan)) {
 		brunt_ways_find_ssh(ways);
 		brunt_ways_find_resolvers(ways, "/etc/resolv.conf");
 		/* where that names systemd-resolved on loopback, those that it asks */
@@ -198,7 +203,8 @@ int brunt_preview(const struct brunt_plan *plan, uint64_t seed, struct brunt_pre
 	memset(ret_previews, 0, plan->step_count * sizeof(*ret_previews));
 	if (brunt_plan_ways(plan, &ways, err) < 0)
 		return -ENOMEM;
-	add_slis(plan, ways);
+	if (harms_network(plan))
+		add_slis(plan, ways);
 	for (uint32_t i = 0; i < plan->step_count; i++)
 		if (injector_of(plan->steps[i]))
 			preview(plan->steps[i], &context, ways, brunt_plan_may_cut(plan), &ret_previews[i]);

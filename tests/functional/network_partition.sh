@@ -76,9 +76,9 @@ talk() { # NAMESPACE SCRIPT ARGUMENTS; not `ip netns exec`: it would mount anoth
 for name in right third; do
 	talk $name talk.py echo 0.0.0.0 $name.ready
 done
-within 5 test -s right.ready && within 5 test -s third.ready || skip_all "no server starts"
+within 60 test -s right.ready && within 60 test -s third.ready || skip_all "no server starts"
 python3 talk.py echo 10.7.1.1 router.ready &
-within 5 test -s router.ready
+within 60 test -s router.ready
 talk left talk.py ask 10.7.2.2 left-right
 talk left talk.py ask 10.7.3.2 left-third
 talk left talk.py ask 10.7.1.1 left-router
@@ -89,9 +89,9 @@ heard() { # LOG VALUE: the newest answers are all VALUE
 	[ "$(tail -n 3 "$1" 2>/dev/null | sort -u)" = "$2" ]
 }
 for log in left-right left-third left-router router-right; do
-	within 10 heard $log 1 || skip_all "$log: the namespaces do not reach each other"
+	within 60 heard $log 1 || skip_all "$log: the namespaces do not reach each other"
 done
-within 5 grep -q answer left-right.tcp
+within 60 grep -q answer left-right.tcp
 before=$(host_state)
 
 # begin NAME TARGET PARAMETERS: in the background, $brunt; until `end`.
@@ -103,17 +103,17 @@ begin() {
 	END
 	"$BRUNT" run --plain "$1.json" >"$1.log" 2>&1 </dev/null &
 	brunt=$!
-	within 10 grep -q "step 'look' begins" "$1.log" || not_ok "$1: it begins" "$(cat "$1.log")"
+	within 60 grep -q "step 'look' begins" "$1.log" || not_ok "$1: it begins" "$(cat "$1.log")"
 }
 end() {
 	kill -TERM "$brunt"
 	wait "$brunt"
 }
 cut_off() { # LOG NAME
-	if within 5 heard "$1" 0; then ok "$2"; else not_ok "$2" "$(tail -n 5 "$1")"; fi
+	if within 20 heard "$1" 0; then ok "$2"; else not_ok "$2" "$(tail -n 5 "$1")"; fi
 }
 reaches() { # LOG NAME
-	if within 5 heard "$1" 1; then ok "$2"; else not_ok "$2" "$(tail -n 5 "$1")"; fi
+	if within 20 heard "$1" 1; then ok "$2"; else not_ok "$2" "$(tail -n 5 "$1")"; fi
 }
 holder_of() { # the recoverer's child: see docs/architecture.md
 	local role
@@ -199,7 +199,7 @@ client = socket.create_connection(("127.0.0.1", 8400))
 server = listener.accept()[0]
 open("session", "w").write("127.0.0.1 %d 127.0.0.1 8400" % client.getsockname()[1])
 time.sleep(1000)') &
-within 5 test -s session
+within 60 test -s session
 SSH_CONNECTION=$(cat session)
 # plan LIMITS PARAMETERS
 plan() {

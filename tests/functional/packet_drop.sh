@@ -47,7 +47,7 @@ open("seen.new", "w").write(seen + "\n")
 os.rename("seen.new", "seen")
 END
 python3 "$TESTS/functional/peer.py" serve 127.0.0.1 8300 server.log &
-within 5 grep -q ready server.log || skip_all "no server starts"
+within 60 grep -q ready server.log || skip_all "no server starts"
 before=$(host_state)
 
 # drop NAME PARAMETERS MODE ARGUMENT: what the victim saw is $seen, what the fault counted is $hit and $matched.

@@ -162,7 +162,7 @@ static void the_earliest_of_all_is_always_first(void **state)
 		}
 		for (int i = 0; i < 5 && line_queue_next(queue) != UINT64_MAX; i++) {
 			uint64_t earliest = UINT64_MAX, when = line_queue_next(queue);
-			uint32_t which = UINT32_MAX;
+			uint32_t which = 0;
 
 			for (uint32_t k = 0; k < next; k++) {
 				if (due[k] < earliest)
@@ -229,7 +229,7 @@ static void memory_is_bounded_and_comes_back(void **state)
 	size_t memory = 2 << 20;
 	struct line_queue *queue = new_queue(memory, &what);
 	static unsigned char frame[LINE_FRAME_MAX];
-	unsigned char sizes[4096];
+	unsigned char sizes[4096] = { 0 };
 	uint32_t number = 0;
 
 	(void)state;

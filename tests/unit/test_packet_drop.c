@@ -6,6 +6,7 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <linux/if_tun.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -508,6 +509,140 @@ static void packets_at_an_interface_are_lost(void **unused)
 	lab_assert_nothing_left();
 }
 
+/* A device without link headers; what is written to the descriptor comes in there. -1: none can be made here. */
+static int open_tun(const char *name)
+{
+	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr = { htonl(0x0a090901) } };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), control;
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request)) {
+		close(fd);
+		return -1;
+	}
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	memcpy(&request.ifr_addr, &own, sizeof(own));
+	assert_int_equal(ioctl(control, SIOCSIFADDR, &request), 0);
+	own.sin_addr.s_addr = htonl(0xffffff00);
+	memcpy(&request.ifr_netmask, &own, sizeof(own));
+	assert_int_equal(ioctl(control, SIOCSIFNETMASK, &request), 0);
+	request.ifr_flags = IFF_UP | IFF_RUNNING;
+	assert_int_equal(ioctl(control, SIOCSIFFLAGS, &request), 0);
+	close(control);
+	return fd;
+}
+
+/* How many of n datagrams from 10.9.9.host, port 7, come in. */
+static unsigned comes_in(int tun, int rx, uint16_t port, unsigned char host, unsigned n)
+{
+	unsigned char packet[32] = { 0x45, 0, 0, 32, [8] = 64, 17, [12] = 10, 9, 9, host, 10, 9, 9, 1, 0, 7 };
+	unsigned arrived = 0, sum = 0;
+	char byte[8];
+
+	packet[22] = (unsigned char)(port >> 8);
+	packet[23] = (unsigned char)port;
+	packet[25] = 12; /* UDP's length; its checksum is left out */
+	for (int i = 0; i < 20; i += 2)
+		sum += (unsigned)packet[i] << 8 | packet[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	packet[10] = (unsigned char)(~sum >> 8);
+	packet[11] = (unsigned char)~sum;
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(write(tun, packet, sizeof(packet)), sizeof(packet));
+		arrived +=
+			recv(rx, byte, sizeof(byte), 0) > 0; /* with a timeout: what comes in does so a little later */
+	}
+	return arrived;
+}
+
+static void packets_of_a_device_without_link_headers_are_read_right(void **unused)
+{
+	struct brunt_item item = { .kind = BRUNT_TARGET_INTERFACE, .name = "brunt-tun", .picked = true };
+	const struct brunt_victims victims = { .items = &item, .matched = 1, .picked = 1 };
+	struct sockaddr_in own = { .sin_family = AF_INET };
+	struct timeval patience = { .tv_usec = 100000 };
+	struct brunt_endpoint endpoint;
+	struct drop_params params;
+	struct lab_fault f = { .params = &params };
+	socklen_t size = sizeof(own);
+	uint16_t port;
+	int tun, rx;
+
+	(void)unused;
+	LAB_NEEDED();
+	tun = has_tcx() ? open_tun(item.name) : -1;
+	if (tun < 0) {
+		print_message("needs tcx links, of Linux 6.6, and /dev/net/tun\n");
+		skip();
+	}
+	item.interface_index = if_nametoindex(item.name);
+	assert_int_equal(brunt_bpf_network(&victims), BRUNT_NETWORK_FIRST);
+	rx = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(rx, (struct sockaddr *)&own, size), 0);
+	assert_int_equal(getsockname(rx, (struct sockaddr *)&own, &size), 0);
+	assert_int_equal(setsockopt(rx, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	port = ntohs(own.sin_port);
+	assert_int_equal(comes_in(tun, rx, port, 2, 5), 5);
+	endpoint = lab_endpoint(4, "\x0a\x09\x09\x02", 32, 7);
+	params = defaults();
+	params.to = (struct brunt_list){ &endpoint, 1 };
+	lab_load(&f, "packet.drop");
+	lab_hold(&f, item, LAB_LEASE);
+	assert_int_equal(comes_in(tun, rx, port, 2, 5), 0);
+	assert_int_equal(comes_in(tun, rx, port, 3, 5), 5);
+	assert_int_equal(lab_poll(&f).hit, 5);
+	/* and on the way out */
+	own.sin_addr.s_addr = htonl(0x0a090902);
+	own.sin_port = htons(7);
+	assert_int_equal(sendto(rx, "x", 1, 0, (struct sockaddr *)&own, size), 1);
+	assert_int_equal(lab_poll(&f).hit, 6);
+	lab_release(&f);
+	assert_int_equal(comes_in(tun, rx, port, 2, 5), 5);
+	lab_unload(&f);
+	close(rx);
+	close(tun);
+}
+
+static void only_what_as_good_as_cuts_is_told_to_cut(void **unused)
+{
+	const struct brunt_injector *injector = brunt_injector_find("packet.drop");
+	struct brunt_endpoint own = lab_endpoint(4, "\x0a\0\0\x01", 32, 22);
+	struct brunt_endpoint remote = lab_endpoint(4, "\x0a\0\0\x09", 32, 5000);
+	struct brunt_gemodel model = { .p = 0.1, .r = 0.1, .has_r = true, .lose_bad = 1 };
+	struct drop_params params = { .probability = { 1, 1, 0, false }, .direction = BOTH };
+
+	(void)unused;
+	own.protocol = remote.protocol = IPPROTO_TCP;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_CUTS);
+	params.probability = (struct brunt_ramp){ 0, 0.6, BRUNT_S, true };
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_CUTS);
+	params.probability = (struct brunt_ramp){ 0.1, 0.1, 0, true };
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_HURTS);
+	params.probability = (struct brunt_ramp){ 1, 1, 0, false };
+	params.gemodel = &model;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_CUTS);
+	model.p = 0.01;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_HURTS);
+	params.gemodel = NULL;
+	params.nth = 2;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_CUTS);
+	params.nth = 3;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_HURTS);
+	params.nth = 0;
+	params.first = 3;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_HURTS);
+	params.first = 100000;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_CUTS);
+	params.first = 0;
+	params.state = NEW; /* that one is open already */
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_NONE);
+	params.state = ESTABLISHED;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_CUTS);
+	own.protocol = remote.protocol = IPPROTO_UDP;
+	assert_int_equal(injector->harm(&params, &own, &remote), BRUNT_HARM_NONE);
+}
+
 static bool pretend_no_tcx;
 bool __real_brunt_bpf_has_tcx(int program);
 bool __wrap_brunt_bpf_has_tcx(int program);
@@ -747,6 +882,8 @@ int main(void)
 		cmocka_unit_test(a_neighbour_in_the_same_cgroup_is_not_hit),
 		cmocka_unit_test(a_new_socket_of_the_process_is_hit),
 		cmocka_unit_test(packets_at_an_interface_are_lost),
+		cmocka_unit_test(packets_of_a_device_without_link_headers_are_read_right),
+		cmocka_unit_test(only_what_as_good_as_cuts_is_told_to_cut),
 		cmocka_unit_test(before_linux_6_6_an_interface_that_cannot_be_told_apart_is_refused),
 		cmocka_unit_test(before_linux_6_6_an_interface_is_hit_through_the_root_cgroup),
 		cmocka_unit_test(a_cgroup_that_is_removed_is_reported),
