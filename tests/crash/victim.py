@@ -26,7 +26,7 @@ def serve_names():
 def look_up():
     query = os.urandom(2) + b"\1\0\0\1\0\0\0\0\0\0\6victim\4test\0\0\1\0\1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(0.05)
+        client.settimeout(0.2)
         client.connect(("127.0.0.1", 53))
         client.send(query)
         if client.recv(512)[3] & 15:
