@@ -26,8 +26,9 @@
 #include "target/cgroup.h"
 
 /* The responder answers within a few ms; the holder must not stand still longer than a part of its lease. */
-#define ANSWER_WAIT_NS	(250 * BRUNT_MS)
-#define RELEASE_WAIT_NS (100 * BRUNT_MS)
+#define ANSWER_WAIT_NS (250 * BRUNT_MS)
+/* Beyond its patience, for the responder to end. */
+#define RELEASE_WAIT_NS (20 * BRUNT_MS)
 #define ARM_WAIT_NS	(5 * BRUNT_S)
 /* Eight heartbeats in each lease. */
 #define BEATS 8
@@ -340,7 +341,7 @@ static int dns_attach(void *opaque, struct brunt_error *err)
 	attached = state;
 	r = start_responders(state, err);
 	(void)dns_change(state, 0, NULL);
-	state->cut = false;
+	state->cut = state->hurries = false;
 	state->control->processes = state->kind == BRUNT_TARGET_PROCESS;
 	if (!r && state->control->processes)
 		r = mark_victims(state, err);
@@ -395,6 +396,11 @@ static void dns_renew(void *opaque, uint64_t expires)
 		brunt_responder_renew(&state->responders[i], expires + state->lease / 2);
 }
 
+static void dns_hurry(void *opaque)
+{
+	((struct dns_state *)opaque)->hurries = true;
+}
+
 static void dns_disarm(void *opaque)
 {
 	struct dns_state *state = opaque;
@@ -414,7 +420,8 @@ static int dns_verify(void *opaque, struct brunt_error *err)
 static void dns_detach(void *opaque)
 {
 	struct dns_state *state = opaque;
-	uint64_t until = brunt_now() + RELEASE_WAIT_NS;
+	uint64_t patience = brunt_responder_patience(state->lease / BEATS) + RELEASE_WAIT_NS;
+	uint64_t until = brunt_now() + (state->hurries ? 0 : patience);
 	int map = bpf_map__fd(state->skel->maps.brunt_victims);
 
 	leave(state);
@@ -480,6 +487,7 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.renew = dns_renew,
 	.change = dns_change,
 	.poll = dns_poll,
+	.hurry = dns_hurry,
 	.disarm = dns_disarm,
 	.verify = dns_verify,
 	.detach = dns_detach,

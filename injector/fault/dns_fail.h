@@ -49,6 +49,7 @@ struct dns_state {
 	size_t deaf;		/* sockets of the target that were connected to a name server when it was prepared */
 	bool has_cookies;	/* the kernel tells network namespaces apart */
 	struct dns_state *next; /* of those that are attached */
+	bool hurries;		/* its undo waits for nothing */
 	bool cut;		/* a responder was gone before it was told to go */
 	uint64_t lease;
 	char mount[PATH_MAX];

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +269,13 @@ int brunt_dns_places_find(const char *mount, const struct brunt_victims *victims
 	if (!search.alive)
 		return brunt_fail(err, ESRCH, "the target has no process whose name servers could be found");
 	return 0;
+}
+
+bool brunt_dns_place_is_own(const struct brunt_dns_place *place)
+{
+	struct stat own;
+
+	return !stat("/proc/self/ns/net", &own) && own.st_ino == place->inode && own.st_dev == place->device;
 }
 
 void brunt_dns_places_close(struct brunt_dns_places *places)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,6 +50,9 @@ void brunt_dns_servers_parse(const char *text, size_t size, struct brunt_dns_ser
  */
 int brunt_dns_places_find(const char *mount, const struct brunt_victims *victims, const struct brunt_list *extra,
 			  struct brunt_dns_places *ret, struct brunt_error *err);
+
+/* Is it the namespace of this process? Then entering it takes no right. */
+bool brunt_dns_place_is_own(const struct brunt_dns_place *place);
 
 /* Closes the descriptors. May be called twice. */
 void brunt_dns_places_close(struct brunt_dns_places *places);

@@ -55,7 +55,8 @@ static int end(struct brunt_netlink *netlink, const struct brunt_connection *con
 static int look_in(struct brunt_owners *owners, struct found *found, bool ends, size_t *count, struct brunt_error *err)
 {
 	struct brunt_netlink netlink;
-	int r = brunt_netlink_open(NETLINK_SOCK_DIAG, found->place->netns, &netlink, err);
+	int namespace = brunt_dns_place_is_own(found->place) ? -1 : found->place->netns;
+	int r = brunt_netlink_open(NETLINK_SOCK_DIAG, namespace, &netlink, err);
 
 	if (r)
 		return r;

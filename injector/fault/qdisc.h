@@ -41,9 +41,10 @@ int brunt_netem_set(unsigned device, const struct brunt_impairment *impairment, 
 int brunt_netem_read(unsigned device, struct brunt_qdisc_stats *ret);
 
 /*
- * How many of the drops were not asked for (a full line), at least: exact where the kernel tells, or where no loss is
- * asked for; else what is beyond five standard deviations of the loss asked for. 0 under a moving loss: give the
- * impairment only when its loss was the same all the time.
+ * How many of the drops were not asked for (a full line), at least: exact where no loss is asked for, and where the
+ * kernel tells and nothing is duplicated (netem counts a lost copy as lost, the qdisc not as dropped); else what is
+ * beyond five standard deviations of the loss asked for. Give the impairment only when its loss was the same all the
+ * time.
  */
 uint64_t brunt_netem_unwanted(const struct brunt_qdisc_stats *stats, const struct brunt_impairment *impairment);
 

@@ -18,6 +18,7 @@
 #include "brunt/units.h"
 
 #define KILL_WAIT_MS 500
+#define PATIENCE_MAX (150 * BRUNT_MS)
 
 static int wait_ms(uint64_t until)
 {
@@ -125,6 +126,11 @@ void brunt_responder_pause(struct brunt_responder *responder)
 void brunt_responder_renew(struct brunt_responder *responder, uint64_t gives_up)
 {
 	__atomic_store_n(&responder->page->gives_up, gives_up, __ATOMIC_RELEASE);
+}
+
+uint64_t brunt_responder_patience(uint64_t beat)
+{
+	return 3 * beat < PATIENCE_MAX ? 3 * beat : PATIENCE_MAX;
 }
 
 void brunt_responder_release(struct brunt_responder *responder)

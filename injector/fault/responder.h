@@ -107,6 +107,9 @@ void brunt_responder_renew(struct brunt_responder *responder, uint64_t gives_up)
 /* It passes on everything, which harms nobody, and may wait for another beginning for as long as it takes. Stores. */
 void brunt_responder_pause(struct brunt_responder *responder);
 
+/* How long it waits at its end for the answers to what it passed on: ns. A part of the lease, for the holder waits, too. */
+uint64_t brunt_responder_patience(uint64_t beat);
+
 /*
  * Tells it to end: it passes on what it holds back, waits a moment for the answers, and ends. Does not wait; then
  * brunt_responder_reap() waits, kills it at CLOCK_BOOTTIME until, and reaps it. No allocation.

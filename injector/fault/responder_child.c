@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +18,6 @@
 
 /* Questions within this time that have name and client in common are one lookup, tried again. */
 #define FATE_LASTS (2 * BRUNT_S)
-/* After it was told to end: for the answers to what was passed on. */
-#define DRAIN_WAIT (80 * BRUNT_MS)
 #define BUSY_WAIT  (2 * BRUNT_MS)
 #define NEVER	   UINT64_MAX
 #define BACKLOG	   64
@@ -256,9 +253,7 @@ static int open_sockets(struct responder_self *self, struct brunt_responder_read
 
 static int enter_namespace(const struct brunt_dns_place *place, struct brunt_error *err)
 {
-	struct stat own;
-
-	if (!stat("/proc/self/ns/net", &own) && own.st_ino == place->inode && own.st_dev == place->device)
+	if (brunt_dns_place_is_own(place))
 		return 0;
 	if (setns(place->netns, CLONE_NEWNET))
 		return brunt_fail(err, errno, "cannot enter the target's network namespace: %s", strerror(errno));
@@ -353,7 +348,7 @@ static void serve(struct responder_self *self, int fd, const struct watch *watch
 
 	switch (watch->kind) {
 	case WATCH_HOLDER:
-		self->ends = self->now + DRAIN_WAIT;
+		self->ends = self->now + brunt_responder_patience(self->beat);
 		break;
 	case WATCH_UDP:
 		responder_udp_serve(self, watch->index);

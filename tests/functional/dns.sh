@@ -142,18 +142,26 @@ done
 ask -wait 0.3 127.0.0.2 other.test >"$WORK/other"
 like "$(cat "$WORK/other")" '^NOERROR' 'other names come without the delay'
 finish
-begin '"answer": "timeout", "names": ["gone.test"]'
-like "$(ask -wait 0.5 127.0.0.2 gone.test)" 'Timeout|timed out' 'no answer by UDP'
-like "$(ask -tcp -wait 0.5 127.0.0.2 gone.test)" 'Timeout|timed out' 'no answer by TCP'
-ask -wait 20 127.0.0.2 gone.test >"$WORK/udp" &
-asked=$!
-ask -tcp -wait 20 127.0.0.2 gone.test >"$WORK/tcp" &
-asked="$asked $!"
-sleep 1
-[ ! -s "$WORK/udp" ] && [ ! -s "$WORK/tcp" ] && ok 'two clients wait' || not_ok 'two clients wait' "$(cat "$WORK/udp" "$WORK/tcp")"
-finish
-# shellcheck disable=SC2086
-wait $asked
+# The truth must come within a part of the lease: three tries, for a machine that is busy with other things.
+for try in 1 2 3; do
+	begin '"answer": "timeout", "names": ["gone.test"]'
+	if [ $try = 1 ]; then
+		like "$(ask -wait 0.5 127.0.0.2 gone.test)" 'Timeout|timed out' 'no answer by UDP'
+		like "$(ask -tcp -wait 0.5 127.0.0.2 gone.test)" 'Timeout|timed out' 'no answer by TCP'
+	fi
+	rm -f "$WORK/udp" "$WORK/tcp"
+	ask -wait 20 127.0.0.2 gone.test >"$WORK/udp" &
+	asked=$!
+	ask -tcp -wait 20 127.0.0.2 gone.test >"$WORK/tcp" &
+	asked="$asked $!"
+	sleep 1
+	waited=$(cat "$WORK/udp" "$WORK/tcp")
+	finish
+	# shellcheck disable=SC2086
+	wait $asked
+	grep -q ^NOERROR "$WORK/udp" && grep -q ^NOERROR "$WORK/tcp" && break
+done
+is "$waited" '' 'two clients wait'
 like "$(cat "$WORK/udp")" '^NOERROR answers=1' 'who waited when the fault ended hears the truth, by UDP'
 like "$(cat "$WORK/tcp")" '^NOERROR answers=1' 'who waited when the fault ended hears the truth, by TCP'
 begin '"probability": "40%"'

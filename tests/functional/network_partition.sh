@@ -97,7 +97,7 @@ before=$(host_state)
 # begin NAME TARGET PARAMETERS: in the background, $brunt; until `end`.
 begin() {
 	cat >"$1.json" <<-END
-	{ "schema": 1, "name": "$1", "targets": { "it": $2 },
+	{ "schema": 1, "name": "$1", "lease": "${lease:-10s}", "targets": { "it": $2 },
 	  "method": [ { "name": "cut", "fault": "network.partition", "on": "it", "background": true, $3 },
 		{ "name": "look", "observe": "1m" } ], "blast_radius": { "victims": 3 } }
 	END
@@ -172,6 +172,7 @@ while True:
 	kill -KILL "$(holder_of "$brunt")"
 	reaches left-right 'a holder that is killed lets go'
 	wait "$brunt"
+	lease=1s
 	begin stopped '{ "interface": "left" }' "$groups"
 	cut_off left-right 'before a SIGSTOP it is cut'
 	kill -STOP "$brunt"
