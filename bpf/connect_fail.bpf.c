@@ -59,7 +59,7 @@ static __always_inline bool decide(struct bpf_sock_addr *call, struct brunt_flow
 }
 
 /*
- * From about Linux 7.0 on the verifier wants to see that it is given -4095 to 0, in 64 bits ("At bpf_set_retval the
+ * The verifier of Linux 7.2 (not yet that of 6.18) wants to see that it is given -4095 to 0, in 64 bits ("At bpf_set_retval the
  * register R1 ... should have been in [-4095, 0]"). Declared with an int, clang negates in 32 and the sign is lost.
  */
 #define ERRNO_MASK 4095

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # packet.drop: every nth, the first ones, a budget, bursts, by TCP flags and by state, as a program sees it that talks.
-# kernels: on request
 # shellcheck disable=SC2154 # run sets status, out and err
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # tcp.hold: a server whose places are taken turns others away, and serves them again as soon as the fault ends, however
 # it ends.
-# kernels: on request
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"
 peer="python3 $TESTS/functional/peer.py"
