@@ -295,6 +295,7 @@ for order in first last; do
 	JSON
 	run brunt run "$WORK/two.json"
 	is "$status" 0 "packet.drop comes $order: the run passes"
+	[ "$status" = 0 ] || printf '%s\n' "$out" | sed 's/^/# /'
 	is "$(word "$(cat "$WORK/sent")" lost)" 20 "packet.drop comes $order: half of the packets are lost, no more"
 	lowest=$(word "$(cat "$WORK/sent")" min)
 	if [ "${lowest%.*}" -ge 20 ]; then
