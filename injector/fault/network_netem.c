@@ -66,8 +66,7 @@ static const struct brunt_table rate_table = {
 
 #define CAPABILITIES                                                                                                   \
 	(UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |                          \
-	 UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH |           \
-	 UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SYS_CHROOT)
+	 UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH)
 
 #define CUT_LOSS  0.5
 #define CUT_DELAY (10 * BRUNT_S)
@@ -99,6 +98,7 @@ static enum brunt_harm network_harm(const void *opaque, const struct brunt_endpo
 	.wants = BRUNT_WANT_CGROUP | BRUNT_WANT_INTERFACE, \
 	.targets = TARGETS, \
 	.capabilities = CAPABILITIES, \
+	.useful = BRUNT_NAMES_USEFUL, \
 	.probe = brunt_network_probe, \
 	.validate = brunt_network_validate, \
 	.describe = brunt_network_describe, \

@@ -453,5 +453,6 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 		r = control(&run, err);
 	if (r < 0)
 		give_up(&run);
+	free(run.setup.ways);
 	return r;
 }

@@ -3,7 +3,7 @@
 # The promises, tried: while each kind of fault is held, with nobody reading a stdout that is full and the journal's
 # writer stopped, roles are killed with SIGKILL or stopped with SIGSTOP, alone and together.
 #
-# kernels: yes
+# kernels: on request
 #
 # The victim must be well again by itself within the lease (500 ms), half of it again for the dead man's switch, and a
 # margin for a busy machine: no recover command is given before that is seen. The run must end with an honest status,
