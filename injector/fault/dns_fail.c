@@ -471,8 +471,8 @@ const struct brunt_injector brunt_fault_dns_fail = {
 	.wants = BRUNT_WANT_CGROUP,
 	.targets = 1 << BRUNT_TARGET_PROCESS | 1 << BRUNT_TARGET_CGROUP | 1 << BRUNT_TARGET_UNIT |
 		   1 << BRUNT_TARGET_SERVICE | 1 << BRUNT_TARGET_CONTAINER,
-	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE |
-			UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID,
+	.capabilities = UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN |
+			UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID,
 	/* other network namespaces; a resolv.conf, or a way to it, that is closed to others */
 	.useful = UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_DAC_READ_SEARCH,
 	.hit_noun = "lookups hurt",

@@ -4,7 +4,7 @@
 # others do not; and nothing of it is left, whoever dies.
 #
 #   here (the sandbox: 10.9.0.1, fd09::1)  eth0 <-> eth0  there (10.9.0.2, 10.9.0.3, fd09::2)
-# kernels: yes
+# kernels: on request
 # shellcheck source=tests/functional/lib.sh
 . "$(dirname "$0")/lib.sh"
 sandbox "$@"

@@ -168,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i + 1 < verbs && !holder.ended; i += 2)
 		take(&holder, data[i], data[i + 1]);
 	chance = chance_end;
-	(void)holder_revert_all(&holder);
+	(void)holder_revert_all(&holder, false);
 	for (size_t i = 0; i < STEPS; i++)
 		need(!fakes[i].armed);
 	need(!brunt_held_count(holder.held));

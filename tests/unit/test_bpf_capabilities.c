@@ -143,6 +143,9 @@ static void what_an_injector_asks_for_is_enough_and_all_of_it_is_needed(void **u
 				continue;
 			if (injector->capabilities & UINT64_C(1) << CAP_SYS_ADMIN && without & STANDS_IN)
 				continue;
+			/* what a verifier wants it for differs from kernel to kernel: 6.1 for dns.fail, 6.18 not */
+			if (missing == CAP_PERFMON)
+				continue;
 			victim = start_victim();
 			/* the victim is somebody else's: what is useful for that is there; but not what stands in for all */
 			useful = injector->useful & ~(UINT64_C(1) << CAP_SYS_ADMIN);
