@@ -415,6 +415,15 @@ static int put_first_result(const char *path, struct brunt_error *err)
 	return brunt_file_replace(path, text, (size_t)size, err);
 }
 
+/* Where 0, 1 or 2 is closed, a socket of ours would get its number, and what is said to the user would go there. */
+static int fill_standard_descriptors(struct brunt_error *err)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+			return brunt_fail(err, errno, "cannot open /dev/null: %s", strerror(errno));
+	return 0;
+}
+
 int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *options, struct brunt_error *err)
 {
 	struct run run = {
@@ -432,6 +441,8 @@ int brunt_run(const struct brunt_plan *plan, const struct brunt_run_options *opt
 
 	run.setup.seed = options->has_seed ? options->seed : plan->seed;
 	run.setup.capabilities = brunt_plan_capabilities(plan);
+	if (!r)
+		r = fill_standard_descriptors(err);
 	if (!r)
 		r = put_first_result(options->result, err);
 	if (!r)
