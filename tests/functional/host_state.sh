@@ -86,7 +86,7 @@ if have bpftool && have python3; then
 	# BPF objects know no namespace. In a sandbox those are left out that a process outside of it holds: they belong
 	# to other runs. The kernel frees programs a moment after their last user.
 	python3 - <<-'PYTHON'
-	import glob, json, os, subprocess, time
+	import glob, json, os, re, subprocess, time
 
 	def show(what):
 	    out = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True)
@@ -110,11 +110,21 @@ if have bpftool && have python3; then
 	            pass
 	    return held
 
+	# A program may be held by a device that is just going in another sandbox, and by no process: its run's journal
+	# tells whose it is.
+	def runs_elsewhere():
+	    own = os.environ.get("WORK", "/nowhere") + "/"
+	    paths = glob.glob("/tmp/brunt-test.*/**/*.jsonl", recursive=True)
+	    names = (re.search(r"-([0-9a-f]{8})\.jsonl$", path) for path in paths if not path.startswith(own))
+	    return {"brunt_" + name.group(1) for name in names if name}
+
 	def programs():
 	    found = {p["id"]: p for p in show("prog") if isinstance(p, dict) and p.get("name", "").startswith("brunt_")}
 	    if "BRUNT_SANDBOX" in os.environ and found:
 	        for foreign in held_elsewhere():
 	            found.pop(foreign, None)
+	        runs = runs_elsewhere()
+	        found = {i: p for i, p in found.items() if p["name"] not in runs}
 	    return found
 
 	left = programs()
