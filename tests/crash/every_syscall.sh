@@ -113,6 +113,6 @@ for role in holder main recoverer; do
 	[ "$role" != holder ] ||
 		batch "$kind: any system call of the $role fails" "$role" "$failures" "$calls" 12 5 28 4 # ENOMEM EIO ENOSPC EINTR
 done
-same "$before" "$(host_state)" "$kind: the host is as it was"
+same_host "$before" "$kind: the host is as it was"
 victim_end
 done_testing

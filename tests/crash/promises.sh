@@ -125,7 +125,7 @@ try() {
 	nothing) like "$out" '^nothing to recover' "$name: and had nothing to do" ;;
 	*) like "$out" 'nothing of it is left' "$name: from the ledger" ;;
 	esac
-	[ "$SLOW" != 1 ] || same "$before" "$(host_state)" "$name: the host is as it was"
+	[ "$SLOW" != 1 ] || same_host "$before" "$name: the host is as it was"
 	printf '# %-58s well after %5s ms, ended after %5s ms\n' "$name" "$took" "$ended" >>"$WORK/times"
 }
 
@@ -181,7 +181,7 @@ if [ $kind = packet.drop ]; then # what does not depend on the kind of fault
 	try "SIGTERM to all" GROUP-TERM,none 143 nothing
 fi
 
-[ "$SLOW" = 1 ] || same "$before" "$(host_state)" "$kind: the host is as it was"
+[ "$SLOW" = 1 ] || same_host "$before" "$kind: the host is as it was"
 victim_end
 cat "$WORK/times"
 done_testing

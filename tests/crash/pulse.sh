@@ -91,7 +91,7 @@ try() {
 	is "$verdict" error "$name: the result file says error"
 	run brunt recover
 	is "$status" 0 "$name: recover finishes"
-	same "$before" "$(host_state)" "$name: the host is as it was"
+	same_host "$before" "$name: the host is as it was"
 }
 
 before=$(host_state)

@@ -64,6 +64,6 @@ fi
 kill -TERM "$brunt"
 wait "$brunt"
 is "$?" 143 'the run was stopped'
-same "$before" "$(host_state)" 'the host is as it was'
+same_host "$before" 'the host is as it was'
 victim_end
 done_testing

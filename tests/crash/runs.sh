@@ -86,7 +86,7 @@ done
 kill -INT "$other"
 wait "$other"
 is "$?" 130 'the other run was interrupted'
-same "$before" "$(host_state)" 'two runs: the host is as it was'
+same_host "$before" 'two runs: the host is as it was'
 
 # ---- a dead run ----
 plan_on dead victim packet.drop
@@ -111,7 +111,7 @@ run brunt recover
 like "$out" '^nothing to recover' 'once more is no harm'
 run brunt status
 is "$status" 0 'then status is content'
-same "$before" "$(host_state)" 'a dead run: the host is as it was'
+same_host "$before" 'a dead run: the host is as it was'
 
 # A dead run does not stand in the way of the next, which finishes it first.
 begin dead
@@ -122,7 +122,7 @@ is "$(id_of dead)" '' 'the next run finishes a dead one first'
 run brunt stop
 wait "$began"
 is "$?" 143 'and does its own work'
-same "$before" "$(host_state)" 'after the next run: the host is as it was'
+same_host "$before" 'after the next run: the host is as it was'
 
 # ---- stopped roles ----
 begin dead
@@ -137,7 +137,7 @@ run brunt stop
 is "$status" 0 'stop ends it'
 wait "$began"
 is "$?" 5 'which is an error: its lease ran out'
-same "$before" "$(host_state)" 'a stopped controller: the host is as it was'
+same_host "$before" 'a stopped controller: the host is as it was'
 
 begin dead
 roles dead
@@ -149,7 +149,7 @@ run brunt status
 like "$out" 'ending +dead' 'status says that the run is ending'
 run brunt stop
 is "$status" 0 'stop lets it go on to its end'
-same "$before" "$(host_state)" 'a stopped recoverer: the host is as it was'
+same_host "$before" 'a stopped recoverer: the host is as it was'
 
 # ---- the result file ----
 run brunt run --plain --result "$WORK/no/such/folder" "$WORK/dead.json"
@@ -187,7 +187,7 @@ within 5 no_roles
 echo '{ "verdict": "stop" }' >"$WORK/last" && mv "$WORK/last" "$WORK/result"
 wait $reader && ok "a reader never sees half a document ($(cat "$WORK/reads"))" || not_ok 'a reader never sees half a document' "$(cat "$WORK/reads")"
 is "$(find "$WORK" -maxdepth 1 -name '*result*' ! -name result)" '' 'and no temporary file stays'
-same "$before" "$(host_state)" 'results: the host is as it was'
+same_host "$before" 'results: the host is as it was'
 
 # ---- a host that does not play along ----
 plan alone '"fault": "packet.drop"'
@@ -196,7 +196,7 @@ is "$status" 9 'no PID namespace: unable'
 like "$err" 'CAP_SYS_ADMIN' 'no PID namespace: says what is missing'
 is "$out" '' 'no PID namespace: and nothing else'
 is "$(verdict_of "$WORK/result")" unable 'no PID namespace: the result file'
-same "$before" "$(host_state)" 'no PID namespace: the host is as it was'
+same_host "$before" 'no PID namespace: the host is as it was'
 
 mount -o remount,size=4k /run/brunt
 run brunt run --plain "$WORK/alone.json"
@@ -208,7 +208,7 @@ run brunt run --plain "$WORK/alone.json"
 mount -o remount,rw /run/brunt
 is "$status" 5 'no ledger can be written: error'
 like "$out" 'cannot create .*Read-only' 'no ledger can be written: says so'
-same "$before" "$(host_state)" 'no ledger: the host is as it was'
+same_host "$before" 'no ledger: the host is as it was'
 
 mkdir "$WORK/full"
 mount -t tmpfs -o size=8k full "$WORK/full"
@@ -222,7 +222,7 @@ wait $began
 is "$?" 143 'nor from its end'
 like "$(cat "$WORK/alone.out")" 'STOPPED' 'nor from saying it'
 umount "$WORK/full"
-same "$before" "$(host_state)" 'a full disk: the host is as it was'
+same_host "$before" 'a full disk: the host is as it was'
 
 check 'the other victim is alive' kill $sleeper
 wait $sleeper 2>/dev/null

@@ -203,6 +203,18 @@ same() {
 	if [ "$1" = "$2" ]; then ok "$3"; else not_ok "$3" "$(diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"))"; fi
 }
 
+# same_host BEFORE NAME: the host is as it was, or is within 3 s: a line that a killed brunt leaves lets what waits in it
+# arrive, and the kernel frees programs and namespaces a moment after their last user.
+same_host() {
+	local now
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		now=$(host_state)
+		[ "$1" = "$now" ] && break
+		sleep 0.3
+	done
+	same "$1" "$now" "$2"
+}
+
 # At the end of every test: without it the test counts as failed.
 done_testing() {
 	if [ "$tap_count" -eq 0 ]; then
