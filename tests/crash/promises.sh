@@ -106,6 +106,8 @@ try() {
 		not_ok "$name: well again" "the fault stayed; $(grep ^State "/proc/$victim/status")"
 		"$BRUNT" status | sed 's/^/# /'
 	fi
+	# Nobody ends such a run but the controller, who hears of it at its next poll: before it is told to end.
+	[ "$*" != responder ] || sleep "$SLOW"
 	# shellcheck disable=SC2086
 	finish "$end" $pids || not_ok "$name: the run ends" "$(living_roles)"
 	is "$status" "$wanted" "$name: exit status $wanted"
