@@ -37,7 +37,10 @@ struct brunt_line_stats {
 /* Can the line do it (delay, jitter, loss, duplicate, reorder, corrupt, rate)? -ENOTSUP names what it cannot. Pure. */
 int brunt_line_supports(const struct brunt_impairment *impairment, struct brunt_error *err);
 
-/* Packets per second and bits per second that a line was measured to carry, for dry-run. */
+/*
+ * What a line cannot exceed, for dry-run: packets by the CPU time that one was measured to take (5.2 us; about 100,000 a
+ * second were seen to pass), bits by a TCP stream.
+ */
 const char *brunt_line_ceiling(void);
 
 int brunt_line_new(struct brunt_line **ret, struct brunt_error *err);
