@@ -25,7 +25,7 @@ override CFLAGS += -std=gnu11 $(WARNINGS) $(HARDEN) $(if $(filter 1,$(WERROR)),-
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 CPPFLAGS += -D_GNU_SOURCE -DBRUNT_VERSION='"$(VERSION)"' -Iinclude -Iinjector -I$(BUILD) $(NETLINK) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-LDLIBS   += -lbpf -ljansson -lsystemd -lcap-ng -lnl-3 -lm
+LDLIBS   += -lbpf -ljansson -lsystemd -lcap-ng -lnl-3 -lseccomp -lm
 # Its headers lie in a folder of their own.
 NETLINK  := $(shell pkg-config --cflags libnl-3.0 2>/dev/null || echo -I/usr/include/libnl3)
 
@@ -122,7 +122,7 @@ $(BUILD)/%.o: %.c | tools
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The skeletons come before the only folder that includes them.
-$(filter $(BUILD)/injector/fault/%,$(OBJECTS)) $(UNIT:%=%.o): | $(SKELS)
+$(filter $(foreach folder,fault program detour dns,$(BUILD)/injector/$(folder)/%),$(OBJECTS)) $(UNIT:%=%.o): | $(SKELS)
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The detour: a classifier at the real device sends chosen packets to a device
- * of ours, and the programs here bring them back. See injector/fault/detour.h
+ * of ours, and the programs here bring them back. See injector/detour/detour.h
  * for the whole, detour.h for the tag.
  *
  *   classifier (out, in, lo)  at the real device: small, one for each leg; most packets it lets pass at once
@@ -31,7 +31,7 @@ const volatile bool has_check_mtu = true;
 struct fragment_key {
 	__u32 source[4], destination[4];
 	__u32 id;
-	__u8 protocol, leg, egress, padding;
+	__u8 family, protocol, leg, egress;
 };
 
 /* First fragments that went round. */
@@ -115,7 +115,9 @@ static __always_inline enum fragment read_fragment(struct __sk_buff *skb, const 
 	}
 	__builtin_memcpy(key->source, source->address, sizeof(key->source));
 	__builtin_memcpy(key->destination, destination->address, sizeof(key->destination));
-	key->protocol = flow->family;
+	key->family = flow->family;
+	/* of IPv6 only the first fragment says what the protocol is (RFC 8200, 4.5), and it numbers for all of them */
+	key->protocol = flow->family == 4 ? flow->protocol : 0;
 	key->leg = leg - control.legs;
 	key->egress = egress;
 	return later ? FRAGMENT_LATER : FRAGMENT_FIRST;
@@ -208,12 +210,26 @@ static __always_inline bool is_sender_tagged(struct __sk_buff *skb, const struct
 	return is_socket_tagged(sk);
 }
 
+/* A whole packet or a first fragment. */
+static __always_inline bool is_chosen(struct __sk_buff *skb, const struct brunt_flow *flow, bool egress)
+{
+	if (control.scope != BRUNT_DETOUR_ALL) {
+		/* the tag of a VLAN: the packet has been seen at the VLAN's own device */
+		if (skb->vlan_present)
+			return false;
+		if (egress ? !is_sender_tagged(skb, flow) : !is_local_tagged(skb, flow))
+			return false;
+	}
+	return brunt_flow_match(&control.base, flow) && is_in_share(flow);
+}
+
 /* Is the fault about this IP packet? */
 static __always_inline bool match(struct __sk_buff *skb, const struct brunt_detour_leg *leg, bool egress)
 {
 	enum fragment fragment = FRAGMENT_NONE;
 	struct fragment_key key = {};
 	struct brunt_flow flow = {};
+	bool chosen;
 
 	if (!brunt_packet_parse(skb, &control.base, egress, leg->network, &flow))
 		return false;
@@ -221,21 +237,16 @@ static __always_inline bool match(struct __sk_buff *skb, const struct brunt_deto
 		fragment = read_fragment(skb, &flow, egress, leg, &key);
 	if (fragment == FRAGMENT_LATER)
 		return bpf_map_lookup_elem(&brunt_fragments, &key);
-	if (control.scope != BRUNT_DETOUR_ALL) {
-		/* the tag of a VLAN: the packet has been seen at the VLAN's own device */
-		if (skb->vlan_present)
-			return false;
-		if (egress ? !is_sender_tagged(skb, &flow) : !is_local_tagged(skb, &flow))
-			return false;
-	}
-	if (!brunt_flow_match(&control.base, &flow) || !is_in_share(&flow))
-		return false;
-	if (fragment == FRAGMENT_FIRST) {
+	chosen = is_chosen(skb, &flow, egress);
+	if (fragment == FRAGMENT_FIRST && chosen) {
 		__u8 one = 1;
 
 		bpf_map_update_elem(&brunt_fragments, &key, &one, BPF_ANY);
+	} else if (fragment == FRAGMENT_FIRST) {
+		/* numbers come again (16 bits in IPv4): the later ones of this packet belong to no earlier one */
+		bpf_map_delete_elem(&brunt_fragments, &key);
 	}
-	return true;
+	return chosen;
 }
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What detour.bpf.c shares with injector/fault/detour*.c; and, for every
+ * What detour.bpf.c shares with injector/detour/detour*.c; and, for every
  * program at an interface, how to tell a packet that has been round.
  *
  * A packet that goes round carries a tag in skb->tc_index. That field survives
@@ -17,8 +17,8 @@
 
 #include "match.h"
 
-/* Twice what one detour may have: those of the last time may still have packets under way. */
-#define BRUNT_DETOUR_LEGS 64
+/* Four times what one detour may have: those of earlier times may still have packets under way. A power of two. */
+#define BRUNT_DETOUR_LEGS 128
 
 /* tc_index: magic, instance, what is carried. */
 #define BRUNT_TAG_MAGIC		 0xd800

@@ -18,6 +18,9 @@ static const struct command {
 } commands[] = {
 	{ "run", "run [--dry-run] PLAN", "run one experiment", brunt_cmd_run },
 	{ "check", "check PLAN...", "validate; no privilege, no side effect", brunt_cmd_check },
+	{ "inject", "inject FAULT KEY=VALUE...", "one fault by hand, on a command or on what runs", brunt_cmd_inject },
+	{ "survey", "survey [OPTIONS] -- COMMAND", "which single failures of system calls a command does not bear",
+	  brunt_cmd_survey },
 	{ "faults", "faults [NAME]", "the catalogue of faults and their parameters", brunt_cmd_faults },
 	{ "doctor", "doctor", "what this host can do, and the remedy for each \"no\"", brunt_cmd_doctor },
 	{ "status", "status", "runs on this host, live and dead", brunt_cmd_status },
@@ -33,7 +36,7 @@ static void usage(FILE *out)
 {
 	fputs("usage: brunt COMMAND [OPTIONS]\n\n", out);
 	for (size_t i = 0; i < BRUNT_COUNT(commands); i++)
-		fprintf(out, "  brunt %-22s %s\n", commands[i].synopsis, commands[i].help);
+		fprintf(out, "  brunt %-26s %s\n", commands[i].synopsis, commands[i].help);
 	fputs("\n'brunt COMMAND --help' says more.\n", out);
 }
 

@@ -49,7 +49,7 @@ struct brunt_event_kind {
  *  step.start           step
  *  step.end             step outcome(done | held | failed | missed | skipped | aborted | refused | error) [why] [took_ns]
  *  fault.applied        step mechanism [victims[names]]      (at_ns: when armed)
- *  fault.hits           step seen matched hit [near_miss]
+ *  fault.hits           step seen matched hit [breakdown] [near_miss]
  *  fault.pulse          step on              (at_ns: armed again, or read back as not in effect)
  *  fault.reverted       step reason(hold | step | abort | end | lapsed | signal | lost) clean hit [why]  (at_ns: read back)
  *  fault.lost           step why [target_gone]      (target_gone: no failure of the fault, it ran out of victims)

@@ -35,6 +35,7 @@
 #include "brunt/param.h"
 
 struct brunt_error;
+struct brunt_names;
 struct brunt_victims;
 struct brunt_ways;
 
@@ -60,13 +61,15 @@ struct brunt_undo_record {
 
 /* What the counters of one fault say so far. */
 struct brunt_hits {
-	uint64_t seen;	     /* events that came by (packets, calls) */
-	uint64_t matched;    /* of those, the ones that the fault is about */
-	uint64_t hit;	     /* of those, the ones that were hurt */
-	uint64_t unwanted;   /* hurt that nobody asked for: a full queue, an undo in a hurry */
-	bool detached;	     /* something took our link away */
-	bool target_gone;    /* nothing is left to hit */
-	bool lapsed;	     /* the lease ran out */
+	uint64_t seen;	   /* events that came by (packets, calls) */
+	uint64_t matched;  /* of those, the ones that the fault is about */
+	uint64_t hit;	   /* of those, the ones that were hurt */
+	uint64_t unwanted; /* hurt that nobody asked for: a full queue, an undo in a hurry */
+	bool detached;	   /* something took our link away */
+	bool target_gone;  /* nothing is left to hit */
+	bool lapsed;	   /* the lease ran out */
+	char breakdown
+		[160]; /* of hit, where it has parts: "fsync 3 of 9, in redis-server 812 (3)"; "": nothing to say */
 	char near_miss[160]; /* why hit may be 0: "saw 214 packets, none to port 5432"; "": nothing to say */
 };
 
@@ -98,8 +101,9 @@ struct brunt_injector {
 	const char *name;    /* "packet.drop" */
 	const char *summary; /* one phrase */
 	enum brunt_undo undo;
-	const char *no_pulse;  /* why it cannot be pulsed ("its ... is made at attach"); NULL: it can */
-	bool instant;	       /* happens once at arm and holds nothing: `hold` makes no sense */
+	const char *no_pulse; /* why it cannot be pulsed ("its ... is made at attach"); NULL: it can */
+	bool outlives; /* load forks a process that outlives the run: it comes before whatever a fork would keep alive */
+	bool instant;  /* happens once at arm and holds nothing: `hold` makes no sense */
 	unsigned wants;	       /* enum brunt_want */
 	unsigned targets;      /* 1 << enum brunt_target_kind: the kinds of target it can hurt */
 	uint64_t capabilities; /* 1 << CAP_x that the holder needs for it */
@@ -117,8 +121,15 @@ struct brunt_injector {
 	void (*describe)(const struct brunt_fault *fault, const struct brunt_victims *victims, char *buf, size_t size);
 
 	/*
+	 * What a person should know before it is done to these victims (NULL: not resolved yet), one phrase a line, added
+	 * to notes, and whether prepare would refuse them: 0 or -errno with the reason. Reads only. NULL: nothing to say.
+	 */
+	int (*look)(const struct brunt_fault *fault, const struct brunt_victims *victims, char *notes, size_t size,
+		    struct brunt_error *err);
+
+	/*
 	 * What would it do to a flow of its target between these ends (one address each, or family alone when it is not
-	 * known; port 0 likewise)? Pure; for what must not be cut by accident (injector/fault/protect.h, which helps).
+	 * known; port 0 likewise)? Pure; for what must not be cut by accident (injector/network/protect.h, which helps).
 	 * NULL: it is no network fault.
 	 */
 	enum brunt_harm (*harm)(const void *params, const struct brunt_endpoint *own,
@@ -157,6 +168,9 @@ struct brunt_injector {
 	void (*detach)(void *state);			     /* NULL for events */
 	/* What the journal should know, told once: "db.internal: 10.0.0.5". false: nothing new. NULL: never anything. */
 	bool (*news)(void *state, char *buf, size_t size);
+	/* What its host names stand for since prepare; NULL: it has none. Asked after prepare, and when there is news.
+	 * With harm only: an address that a name stands for may be one that must not be cut. NULL: it never has any. */
+	const struct brunt_names *(*names)(const void *state);
 	/* After detach: 0: nothing of it is left; -EAGAIN: packets that waited are on their way and what carries them
 	 * goes by itself soon; -EBUSY: it stays. Never blocks, allocates nothing. prepare may come before it is 0.
 	 * NULL: detach leaves nothing. */
@@ -164,8 +178,8 @@ struct brunt_injector {
 	/* After detach the state may go through prepare again (resolve each, follow, a second apply). */
 	void (*unload)(void *state); /* NULL is allowed as state */
 
-	/* In another process, from the record alone, after the holder died. Idempotent. NULL for events and where the
-	 * kernel has done it; then recovery only reports it. */
+	/* In another process, from the record alone, after the holder died. Idempotent. -EAGAIN: not at once, asked again
+	 * later. NULL for events and where the kernel has done it; then recovery only reports it. */
 	int (*recover)(const struct brunt_undo_record *undo, struct brunt_error *err);
 
 	/* The child process that holds this fault (a pauser), or 0: it is one of brunt's own. NULL: never has one. */

@@ -215,7 +215,7 @@ struct brunt_part {
 
 /*
  * Decodes one JSON object whose keys belong to any of count tables (a step: the common keys, those of its kind,
- * those of its fault). Sets defaults, checks types and ranges, required keys, unknown keys (with a suggestion from
+ * those of its fault; a key of several is that of the last). Sets defaults, checks types and ranges, required keys, unknown keys (with a suggestion from
  * all the tables), then each table's validate. Goes on after an error: everything wrong lands in scope->diags.
  * 0, -EINVAL when anything was wrong, -ENOMEM.
  */
@@ -225,6 +225,13 @@ int brunt_param_decode(const struct brunt_scope *scope, json_t *object, const ch
 /* Sets every default of a table, as decoding an empty object would; for tests and for faults given by hand. */
 int brunt_param_defaults(const struct brunt_table *table, void *object, struct brunt_arena *arena,
 			 struct brunt_error *err);
+
+/*
+ * What a person types on a command line, "delay=200ms", as the plan has it: puts the key and its JSON into object (that
+ * stays the caller's). Elements of a list are separated by commas; what begins with { or [ is JSON as it is. 0, -EINVAL
+ * with a phrase (no such key, with a suggestion; no value), -ENOMEM.
+ */
+int brunt_param_given(const struct brunt_table *table, const char *text, json_t *object, struct brunt_error *err);
 
 /* Writes the decoded value of a row for a person ("30 %", "SIGKILL", "10.0.0.5:5432/tcp"); returns buf. */
 const char *brunt_param_print(const struct brunt_param *param, const void *object, char *buf, size_t size);
@@ -271,5 +278,8 @@ bool brunt_endpoint_of_family(const struct brunt_endpoint *from, uint8_t family,
 /* Are all addresses of narrow addresses of wide? Both as of_family makes them; ports and protocol are not looked at. */
 bool brunt_endpoint_contains(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow);
 
-/* Does wide match all that narrow matches: addresses, ports, protocol? */
+/*
+ * Does wide match all that narrow matches: addresses, ports, protocol? Where wide is a name, it covers what bears the same
+ * name; the address that narrow may have beside its name counts for everything else.
+ */
 bool brunt_endpoint_covers(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow);

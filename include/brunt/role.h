@@ -14,6 +14,8 @@
  *     │         ├─ resolver   one per fault with host names: looks them up
  *     │         ├─ line       one per direction of an interface: delays packets where the kernel cannot
  *     │         ├─ hoarder    one per tcp.hold: has the connections
+ *     │         ├─ grafter    gives running processes a seccomp filter; ends at once
+ *     │         ├─ keeper     one per run with syscall faults: answers for their targets, and outlives the run
  *     │         └─ responder  one per network namespace whose lookups are hurt: answers them
  *     ├─ launcher    init of the run's PID namespace: services and commands, as their users
  *     └─ (itself)    controller: plan, clock, SLIs, guardrails, verdict
@@ -38,6 +40,8 @@ enum brunt_role {
 	BRUNT_ROLE_LINE,
 	BRUNT_ROLE_HOARDER,
 	BRUNT_ROLE_RESPONDER,
+	BRUNT_ROLE_GRAFTER,
+	BRUNT_ROLE_KEEPER,
 	BRUNT_ROLE_RECOVERER,
 	BRUNT_ROLE_LAUNCHER,
 	BRUNT_ROLE_JOURNAL,
@@ -56,6 +60,8 @@ enum brunt_role_user {
  * (https://systemd.io/UIDS-GIDS/).
  */
 #define BRUNT_RESPONDER_UID 1918004852
+/* Of a resolver that runs a target's code: the low 16 bits are its pid's. */
+#define BRUNT_RESOLVER_UIDS 0x7ffd0000U
 
 /* What a role may be and have. A test compares this with /proc/PID/{status,fd}. */
 struct brunt_role_row {
@@ -82,6 +88,7 @@ enum brunt_descriptor_kind {
 	BRUNT_FD_PIPE = 1 << 8,	     /* output of services */
 	BRUNT_FD_NETWORK = 1 << 9,   /* INET sockets of SLIs */
 	BRUNT_FD_DEVICE = 1 << 10,   /* /dev/net/tun, network namespaces */
+	BRUNT_FD_SECCOMP = 1 << 11,  /* listeners */
 };
 extern const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX];
 

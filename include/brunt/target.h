@@ -35,6 +35,7 @@ struct brunt_process_selector {
 	const char *name;	/* exact comm (15 bytes kept by the kernel) or base name of argv[0] */
 	const char *exe;	/* path of the executable */
 	const char *cmdline;	/* regular expression over the arguments joined by spaces */
+	uint64_t pid;		/* of brunt's own PID namespace; 0: any */
 	const char *pid_file;	/* holds the pid; an inner pid of another PID namespace is translated */
 	const char *user;	/* name or number */
 	uint64_t port;		/* listens on this TCP port, or has this UDP port bound */

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <strings.h>
 
 bool brunt_endpoint_of_family(const struct brunt_endpoint *from, uint8_t family, struct brunt_endpoint *ret)
 {
@@ -39,14 +40,23 @@ bool brunt_endpoint_contains(const struct brunt_endpoint *wide, const struct bru
 
 bool brunt_endpoint_covers(const struct brunt_endpoint *wide, const struct brunt_endpoint *narrow)
 {
+	struct brunt_endpoint outer = *wide, inner = *narrow;
 	bool any = false;
 
+	if (wide->host[0]) {
+		if (strcasecmp(wide->host, narrow->host) != 0)
+			return false;
+		outer.family = narrow->family;
+		outer.prefix = narrow->prefix;
+		memcpy(outer.address, narrow->address, sizeof(outer.address));
+	}
+	outer.host[0] = inner.host[0] = '\0';
 	for (uint8_t family = 4; family <= 6; family += 2) {
 		struct brunt_endpoint w, n;
 
-		if (!brunt_endpoint_of_family(narrow, family, &n))
+		if (!brunt_endpoint_of_family(&inner, family, &n))
 			continue;
-		if (!brunt_endpoint_of_family(wide, family, &w) || !brunt_endpoint_contains(&w, &n))
+		if (!brunt_endpoint_of_family(&outer, family, &w) || !brunt_endpoint_contains(&w, &n))
 			return false;
 		if (w.protocol && w.protocol != n.protocol)
 			return false;

@@ -338,7 +338,11 @@ int brunt_param_decode(const struct brunt_scope *scope, json_t *object, const ch
 	}
 	for (size_t i = 0; i < count; i++) {
 		for (const struct brunt_param *param = parts[i].table->params; param->type != BRUNT_T_END; param++) {
-			r = decode_row(scope, param, object, pointer, parts[i].object);
+			/* what a later table has too is its own; here it is as if it were not given */
+			bool hidden = param->key && is_known(param->key, parts + i + 1, count - i - 1);
+
+			r = hidden ? set_default(scope, param, pointer, member(param, parts[i].object))
+				   : decode_row(scope, param, object, pointer, parts[i].object);
 			if (r == -ENOMEM)
 				return r;
 			bad |= r < 0;

@@ -105,6 +105,30 @@ const struct brunt_role_row brunt_roles[_BRUNT_ROLE_MAX] = {
 		.of_fault = true,
 		.death = "lookups go to the real servers again within the lease; the holder reports the fault as lost",
 	},
+	[BRUNT_ROLE_GRAFTER] = {
+		.name = "grafter",
+		.user = BRUNT_USER_ROOT,
+		/* SYS_ADMIN suspends the filters that a victim has already, for the calls that it is made to do */
+		.capabilities = CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH) | CAP(SYS_ADMIN) | CAP(IPC_LOCK),
+		.descriptors = "sockets to holder and keeper, the listener that it hands over",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD | BRUNT_FD_EVENT |
+				    BRUNT_FD_SECCOMP | BRUNT_FD_FILE,
+		.locks_memory = true,
+		.of_fault = true,
+		.death = "within the 200 us in which a process is not itself, that process dies with it; else nothing",
+	},
+	[BRUNT_ROLE_KEEPER] = {
+		.name = "keeper",
+		.user = BRUNT_USER_ROOT,
+		.capabilities = CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH) | CAP(IPC_LOCK),
+		.descriptors = "sockets to holder and guardian, listeners of the targets",
+		.descriptor_kinds = BRUNT_FD_NULL | BRUNT_FD_SOCKET | BRUNT_FD_PIDFD | BRUNT_FD_EVENT |
+				    BRUNT_FD_SECCOMP | BRUNT_FD_FILE,
+		.may_fork = true,
+		.locks_memory = true,
+		.of_fault = true,
+		.death = "its guardian answers what it had taken and lets all else pass; the fault is reported as lost",
+	},
 	[BRUNT_ROLE_RECOVERER] = {
 		.name = "recoverer",
 		.user = BRUNT_USER_ROOT,

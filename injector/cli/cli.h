@@ -7,8 +7,10 @@
 #pragma once
 
 int brunt_cmd_run(int argc, char **argv);
+int brunt_cmd_inject(int argc, char **argv);
 int brunt_cmd_check(int argc, char **argv);
 int brunt_cmd_faults(int argc, char **argv);
+int brunt_cmd_survey(int argc, char **argv);
 int brunt_cmd_schema(int argc, char **argv);
 int brunt_cmd_doctor(int argc, char **argv);
 int brunt_cmd_status(int argc, char **argv);

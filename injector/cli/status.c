@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 
 #include "cli/runs.h"
+#include "syscall/caller.h"
+#include "syscall/keep.h"
 
 #include "brunt/error.h"
 
@@ -110,7 +112,8 @@ static void print_run(const struct brunt_ledger_view *view)
 
 struct listing {
 	json_t *runs; /* NULL: as text */
-	size_t count, dead;
+	json_t *filters;
+	size_t count, dead, filter_count;
 };
 
 static int list_one(const struct brunt_ledger_view *view, void *user)
@@ -126,25 +129,48 @@ static int list_one(const struct brunt_ledger_view *view, void *user)
 	return 0;
 }
 
+/* What runs leave by design: processes that were given a filter keep it, neutral, until they exit. */
+static void list_filter(void *user, pid_t keeper, pid_t process, const struct brunt_call_set *asks)
+{
+	struct listing *listing = user;
+	char name[32] = "?", calls[96];
+
+	(void)brunt_caller_name(process, name, sizeof(name));
+	(void)brunt_calls_print(asks, calls, sizeof(calls));
+	if (listing->filters)
+		(void)json_array_append_new(listing->filters,
+					    json_pack("{s:i, s:s, s:i, s:s}", "pid", (int)process, "name", name,
+						      "keeper", (int)keeper, "calls", calls));
+	else
+		printf("%sprocess %d (%s) has a filter for %s: neutral unless a run above uses it, until it exits; keeper %d\n",
+		       listing->filter_count++ ? "" : "\n", (int)process, name, calls, (int)keeper);
+}
+
 static int list(bool json)
 {
-	struct listing listing = { .runs = json ? json_array() : NULL };
+	struct listing listing = {
+		.runs = json ? json_array() : NULL,
+		.filters = json ? json_array() : NULL,
+	};
 	struct brunt_error err = { 0 };
 	int r = runs_each(list_one, &listing, &err);
 
 	if (r < 0) {
 		json_decref(listing.runs);
+		json_decref(listing.filters);
 		fprintf(stderr, "brunt: %s\n", err.msg);
 		return EXIT_ERROR;
 	}
+	if (!json && !listing.count)
+		puts("no run on this host");
+	brunt_keep_each(list_filter, &listing);
 	if (json) {
-		json_t *document = json_pack("{s:i, s:o}", "schema", 1, "runs", listing.runs);
+		json_t *document =
+			json_pack("{s:i, s:o, s:o}", "schema", 1, "runs", listing.runs, "filters", listing.filters);
 
 		(void)json_dumpf(document, stdout, JSON_INDENT(2));
 		putchar('\n');
 		json_decref(document);
-	} else if (!listing.count) {
-		puts("no run on this host");
 	}
 	return listing.dead ? EXIT_RESIDUE : 0;
 }

@@ -22,8 +22,8 @@
 #include "brunt/memory.h"
 #include "brunt/param.h"
 #include "brunt/target.h"
-#include "fault/bpf.h"
-#include "fault/names.h"
+#include "program/bpf.h"
+#include "network/names.h"
 
 enum call { CONNECT, SEND, BIND };
 

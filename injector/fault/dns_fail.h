@@ -13,9 +13,9 @@
 #include "brunt/fault.h"
 #include "brunt/param.h"
 #include "brunt/target.h"
-#include "fault/bpf.h"
-#include "fault/dns_servers.h"
-#include "fault/responder.h"
+#include "program/bpf.h"
+#include "dns/dns_servers.h"
+#include "dns/responder.h"
 
 /* include/uapi/asm-generic/socket.h since 5.14 */
 #ifndef SO_NETNS_COOKIE
@@ -57,7 +57,7 @@ struct dns_state {
 
 /*
  * Counts the target's sockets, UDP and TCP, that are connected to one of its name servers: what goes through them is not
- * turned. ends: ends them, so that the target makes new ones. 0 or -errno.
+ * turned. ends: ends them, so that the target makes new ones. 0; -E2BIG: more than can be ended; -errno.
  */
 int dns_old_sockets(struct dns_state *state, bool ends, size_t *ret_count, struct brunt_error *err);
 

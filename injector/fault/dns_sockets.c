@@ -12,33 +12,41 @@
 
 #include "brunt/error.h"
 #include "brunt/memory.h"
-#include "fault/connections.h"
+#include "network/connections.h"
 #include "fault/dns_fail.h"
-#include "fault/owners.h"
+#include "network/owners.h"
 
-#define FOUND_MAX 256
+#define FOUND_MAX 1024 /* in one network namespace */
 
-/* Sockets that are connected to a name server, whoever's they are. */
+/* Sockets of the target that are connected to a name server. */
 struct found {
 	const struct brunt_dns_place *place;
+	const struct brunt_owners *owners;
 	struct brunt_connection items[FOUND_MAX];
-	size_t count;
+	size_t count; /* with those that items have no place for */
 };
+
+static bool is_server(const struct brunt_dns_place *place, const struct brunt_end *end)
+{
+	for (size_t i = 0; i < place->server_count; i++) {
+		const struct brunt_dns_server *server = &place->servers[i];
+
+		if (server->family == end->family && server->port == end->port &&
+		    !memcmp(server->address, end->address, server->family == 4 ? 4 : 16))
+			return true;
+	}
+	return false;
+}
 
 static int take(void *user, const struct brunt_connection *connection)
 {
 	struct found *found = user;
-	const struct brunt_end *end = &connection->remote;
 
-	for (size_t i = 0; i < found->place->server_count && found->count < FOUND_MAX; i++) {
-		const struct brunt_dns_server *server = &found->place->servers[i];
-
-		if (server->family != end->family || server->port != end->port ||
-		    memcmp(server->address, end->address, server->family == 4 ? 4 : 16))
-			continue;
-		found->items[found->count++] = *connection;
-		break;
-	}
+	if (!is_server(found->place, &connection->remote) || !brunt_ids_have(&found->owners->inodes, connection->inode))
+		return 0;
+	if (found->count < FOUND_MAX)
+		found->items[found->count] = *connection;
+	found->count++;
 	return 0;
 }
 
@@ -52,7 +60,7 @@ static int end(struct brunt_netlink *netlink, const struct brunt_connection *con
 	return r && r != -ENOENT ? brunt_fail(err, -r, "cannot end a socket of the target: %s", strerror(-r)) : 0;
 }
 
-static int look_in(struct brunt_owners *owners, struct found *found, bool ends, size_t *count, struct brunt_error *err)
+static int look_in(struct found *found, bool reconnects, bool ends, size_t *count, struct brunt_error *err)
 {
 	struct brunt_netlink netlink;
 	int namespace = brunt_dns_place_is_own(found->place) ? -1 : found->place->netns;
@@ -62,13 +70,14 @@ static int look_in(struct brunt_owners *owners, struct found *found, bool ends, 
 		return r;
 	r = brunt_connections_visit_udp(&netlink, take, found, err);
 	r = r ?: brunt_connections_visit(&netlink, 1u << TCP_ESTABLISHED, take, found, err);
-	for (size_t i = 0; !r && i < found->count; i++) {
-		if (!brunt_ids_have(&owners->inodes, found->items[i].inode))
-			continue;
-		(*count)++;
-		if (ends)
-			r = end(&netlink, &found->items[i], err);
-	}
+	if (!r && reconnects && found->count > FOUND_MAX)
+		r = brunt_fail(
+			err, E2BIG,
+			"%zu sockets of the target are connected to a name server, and 'reconnect' ends %d at most",
+			found->count, FOUND_MAX);
+	*count += found->count;
+	for (size_t i = 0; !r && ends && i < found->count; i++)
+		r = end(&netlink, &found->items[i], err);
 	brunt_netlink_close(&netlink);
 	return r;
 }
@@ -102,8 +111,9 @@ int dns_old_sockets(struct dns_state *state, bool ends, size_t *ret_count, struc
 	r = find_owners(state, &owners, err);
 	for (size_t i = 0; !r && i < state->places.count; i++) {
 		found->place = &state->places.items[i];
+		found->owners = &owners;
 		found->count = 0;
-		r = look_in(&owners, found, ends, ret_count, err);
+		r = look_in(found, ends || state->params->reconnect, ends, ret_count, err);
 	}
 	return r;
 }

@@ -266,6 +266,7 @@ int dns_poll(void *opaque, struct brunt_hits *ret)
 	int r = brunt_bpf_poll(&state->bpf, ret);
 	uint64_t strangers = ret->seen;
 
+	brunt_bpf_forget_dead(bpf_map__fd(state->skel->maps.brunt_victims), state->victims, &state->bpf.looked);
 	if (r)
 		return r;
 	ret->seen = state->ended.seen;

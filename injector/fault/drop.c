@@ -26,9 +26,9 @@
 #include "brunt/fault.h"
 #include "brunt/memory.h"
 #include "brunt/target.h"
-#include "fault/bpf.h"
-#include "fault/namespaces.h"
-#include "fault/sockets.h"
+#include "program/bpf.h"
+#include "network/namespaces.h"
+#include "network/sockets.h"
 
 #define FEW 20 /* packets that a connection sends again without dying of it */
 

@@ -18,7 +18,7 @@
 #include "brunt/error.h"
 #include "brunt/memory.h"
 #include "brunt/units.h"
-#include "fault/child.h"
+#include "base/child.h"
 
 #define EVENTS_AT_ONCE	 256
 #define ATTEMPTS_AT_ONCE 256 /* then events are served: the lease is renewed through one */

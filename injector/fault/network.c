@@ -16,14 +16,17 @@
 #include "brunt/error.h"
 #include "brunt/memory.h"
 #include "brunt/units.h"
-#include "fault/bpf.h"
-#include "fault/detour.h"
-#include "fault/line.h"
-#include "fault/qdisc.h"
+#include "program/bpf.h"
+#include "detour/detour.h"
+#include "line/line.h"
+#include "network/qdisc.h"
 
 #define LINGER_MARGIN (1 * BRUNT_S)
 #define LINGER_QUEUE  (10 * BRUNT_S) /* for what a rate holds back */
 #define LINGER_MAX    (50 * BRUNT_S) /* less than the holder waits at the end of a run */
+
+/* So long all lines of a fault are waited for together. A longer lease leaves more time: half of it. */
+#define BEGIN_WAIT (250 * BRUNT_MS)
 
 struct network_state {
 	const struct brunt_network_params *params;
@@ -35,7 +38,8 @@ struct network_state {
 	bool tap, hurried;
 	struct brunt_line *lines[BRUNT_DETOUR_LEGS_MAX]; /* TAP: those that were ever started */
 	size_t line_count;
-	uint64_t drops; /* of netem's own */
+	uint64_t drops;	  /* of netem's own, since attach */
+	uint64_t dropped; /* before that, and by lines that are gone or drained until somebody was in a hurry */
 };
 
 const struct brunt_value brunt_network_directions[] = {
@@ -109,13 +113,18 @@ static int tap_start(void *opaque, struct brunt_leg *leg, struct brunt_error *er
 	r = brunt_line_new(&line, err);
 	if (r)
 		return r;
-	if (i < state->line_count)
+	if (i < state->line_count) {
+		struct brunt_line_stats ended;
+
+		brunt_line_read(state->lines[i], &ended);
+		state->dropped += ended.full + ended.failed;
 		brunt_line_free(state->lines[i]);
-	else
+	} else {
 		state->line_count++;
+	}
 	state->lines[i] = line;
 	what = impairment_of(state, leg);
-	r = brunt_line_start(line, leg->tap, leg->keep, leg->keep_count, &what, state->max_linger, err);
+	r = brunt_line_fork(line, leg->tap, leg->keep, leg->keep_count, &what, state->max_linger, err);
 	if (!r)
 		leg->opaque = line;
 	return r;
@@ -314,13 +323,42 @@ int brunt_network_prepare(void *opaque, const struct brunt_victims *victims, str
 	return brunt_detour_prepare(((struct network_state *)opaque)->detour, victims, ret_undo, err);
 }
 
+struct begin {
+	uint64_t until;
+	struct brunt_error *err;
+};
+
+static int await_line(void *opaque, struct brunt_leg *leg, void *user)
+{
+	const struct begin *begin = user;
+
+	(void)opaque;
+	return leg->opaque ? brunt_line_await(leg->opaque, begin->until, begin->err) : 0;
+}
+
+/* Nothing is steered to the lines before arm: until here they could begin side by side. */
+static int await_lines(struct network_state *state, struct brunt_error *err)
+{
+	const uint64_t wait = state->lease / 2 > BEGIN_WAIT ? state->lease / 2 : BEGIN_WAIT;
+	struct begin begin = { brunt_now() + wait, err };
+
+	return state->tap ? brunt_detour_visit(state->detour, await_line, &begin, err) : 0;
+}
+
 int brunt_network_attach(void *opaque, struct brunt_error *err)
 {
 	struct network_state *state = opaque;
+	int r;
 
 	state->hurried = false;
 	impair(state, 0);
-	return brunt_detour_attach(state->detour, err);
+	r = brunt_detour_attach(state->detour, err);
+	if (r)
+		return r;
+	r = await_lines(state, err);
+	if (r)
+		brunt_detour_detach(state->detour, false);
+	return r;
 }
 
 int brunt_network_arm(void *opaque, uint64_t expires, struct brunt_error *err)
@@ -395,7 +433,7 @@ static uint64_t count_unwanted(struct network_state *state)
 		if (!brunt_detour_visit(state->detour, add_drops, &drops, NULL) && drops.unwanted > state->drops)
 			state->drops = drops.unwanted;
 	}
-	return lost + state->drops;
+	return lost + state->drops + state->dropped;
 }
 
 int brunt_network_poll(void *opaque, struct brunt_hits *ret)
@@ -413,6 +451,11 @@ int brunt_network_poll(void *opaque, struct brunt_hits *ret)
 bool brunt_network_news(void *opaque, char *buf, size_t size)
 {
 	return brunt_detour_news(((struct network_state *)opaque)->detour, buf, size);
+}
+
+const struct brunt_names *brunt_network_names(const void *opaque)
+{
+	return brunt_detour_names(((const struct network_state *)opaque)->detour);
 }
 
 void brunt_network_hurry(void *opaque)
@@ -435,14 +478,27 @@ void brunt_network_detach(void *opaque)
 	struct network_state *state = opaque;
 
 	brunt_detour_detach(state->detour, !state->hurried);
+	state->dropped += state->drops;
+	state->drops = 0;
+}
+
+/* Somebody got into a hurry after it was let go: what waits is lost, and counted. */
+static void give_up_waiting(struct network_state *state)
+{
+	for (size_t i = 0; i < state->line_count; i++)
+		state->dropped += brunt_line_hurry(state->lines[i]);
+	brunt_detour_hurry(state->detour);
 }
 
 int brunt_network_settled(void *opaque, struct brunt_error *err)
 {
 	struct network_state *state = opaque;
+	bool ended = true;
 
+	if (state->hurried)
+		give_up_waiting(state);
+	/* all of them, for the look is what kills one that is late */
 	for (size_t i = 0; i < state->line_count; i++)
-		if (brunt_line_ended(state->lines[i]) == -EAGAIN)
-			return -EAGAIN;
-	return brunt_detour_settled(state->detour, err);
+		ended &= !brunt_line_ended(state->lines[i]);
+	return ended ? brunt_detour_settled(state->detour, err) : -EAGAIN;
 }

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 #include "brunt/fault.h"
-#include "fault/impairment.h"
-#include "fault/names.h"
+#include "network/impairment.h"
+#include "network/names.h"
 
 enum brunt_network_line { BRUNT_NETWORK_AUTO, BRUNT_NETWORK_NETEM, BRUNT_NETWORK_TAP };
 
@@ -37,6 +37,7 @@ void brunt_network_renew(void *state, uint64_t expires);
 int brunt_network_change(void *state, uint64_t elapsed, struct brunt_error *err);
 int brunt_network_poll(void *state, struct brunt_hits *ret);
 bool brunt_network_news(void *state, char *buf, size_t size);
+const struct brunt_names *brunt_network_names(const void *state);
 void brunt_network_hurry(void *state);
 void brunt_network_disarm(void *state);
 int brunt_network_verify(void *state, struct brunt_error *err);

@@ -8,9 +8,9 @@
 
 #include "brunt/clock.h"
 #include "brunt/memory.h"
-#include "fault/detour.h"
+#include "detour/detour.h"
 #include "fault/network.h"
-#include "fault/protect.h"
+#include "network/protect.h"
 
 #define END_HELP "address or host name[:port[-port]][/protocol], [v6]:port, or :port"
 
@@ -111,6 +111,7 @@ static enum brunt_harm network_harm(const void *opaque, const struct brunt_endpo
 	.change = brunt_network_change, \
 	.poll = brunt_network_poll, \
 	.news = brunt_network_news, \
+	.names = brunt_network_names, \
 	.hurry = brunt_network_hurry, \
 	.disarm = brunt_network_disarm, \
 	.verify = brunt_network_verify, \

@@ -19,10 +19,10 @@
 #include "brunt/memory.h"
 #include "brunt/param.h"
 #include "brunt/target.h"
-#include "fault/bpf.h"
-#include "fault/names.h"
+#include "program/bpf.h"
+#include "network/names.h"
 #include "fault/drop.h"
-#include "fault/protect.h"
+#include "network/protect.h"
 
 #define MEMBERS_MAX 512
 
@@ -258,6 +258,7 @@ const struct brunt_injector brunt_fault_network_partition = {
 	.renew = brunt_bpf_op_renew,
 	.poll = brunt_drop_poll,
 	.news = brunt_bpf_op_news,
+	.names = brunt_bpf_op_names,
 	.disarm = brunt_bpf_op_disarm,
 	.verify = brunt_bpf_op_verify,
 	.detach = brunt_bpf_op_detach,

@@ -24,7 +24,7 @@
 #include "brunt/memory.h"
 #include "brunt/param.h"
 #include "brunt/target.h"
-#include "fault/reset_find.h"
+#include "network/reset_find.h"
 
 struct reset_state {
 	const struct brunt_reset_params *params;

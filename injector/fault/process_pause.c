@@ -164,7 +164,7 @@ static int pause_prepare(void *opaque, const struct brunt_victims *victims, stru
 
 static uint64_t answer_wait(const struct pause_state *state)
 {
-	return state->pulsing ? PULSE_WAIT_NS : ANSWER_WAIT_NS;
+	return state->pulsing ? PULSE_WAIT_NS : state->answer_wait;
 }
 
 /*

@@ -12,9 +12,14 @@ extern const struct brunt_injector brunt_fault_network_rate;
 extern const struct brunt_injector brunt_fault_network_reset;
 extern const struct brunt_injector brunt_fault_tcp_hold;
 extern const struct brunt_injector brunt_fault_dns_fail;
+extern const struct brunt_injector brunt_fault_syscall_fail;
+extern const struct brunt_injector brunt_fault_syscall_delay;
+extern const struct brunt_injector brunt_fault_file_fail;
 extern const struct brunt_injector brunt_fault_process_kill;
 extern const struct brunt_injector brunt_fault_process_pause;
 
+/* One line each, so that two new ones don't meet in one. */
+/* clang-format off */
 const struct brunt_injector *const brunt_injectors[] = {
 	&brunt_fault_network_netem,
 	&brunt_fault_network_rate,
@@ -24,10 +29,14 @@ const struct brunt_injector *const brunt_injectors[] = {
 	&brunt_fault_network_reset,
 	&brunt_fault_tcp_hold,
 	&brunt_fault_dns_fail,
+	&brunt_fault_syscall_fail,
+	&brunt_fault_syscall_delay,
+	&brunt_fault_file_fail,
 	&brunt_fault_process_kill,
 	&brunt_fault_process_pause,
 	NULL,
 };
+/* clang-format on */
 
 static const struct brunt_injector *const *overriding;
 

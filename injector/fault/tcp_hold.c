@@ -28,10 +28,10 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "brunt/units.h"
-#include "fault/bpf.h"
-#include "fault/child.h"
+#include "program/bpf.h"
+#include "base/child.h"
 #include "fault/hoarder.h"
-#include "fault/namespaces.h"
+#include "network/namespaces.h"
 
 /* Answers come within a few ms. A longer lease leaves more time: half of it. */
 #define ANSWER_WAIT_NS	(250 * BRUNT_MS)

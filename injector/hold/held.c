@@ -136,7 +136,7 @@ static int check_all(struct brunt_held *held, struct brunt_error *err)
 	held->hurt_count = count;
 	for (uint32_t i = 0; i < held->plan->step_count && !r; i++)
 		if (held->slots[i].target)
-			r = held_check_ways(held, &held->slots[i], held->slots[i].target->victims, err);
+			r = held_check_ways(held, &held->slots[i], held->slots[i].target->victims, NULL, err);
 	return r;
 }
 
@@ -144,9 +144,11 @@ int brunt_held_prepare(struct brunt_held *held, struct brunt_error *err)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; i < held->plan->step_count && !r; i++)
-		if (held->slots[i].step)
-			r = load(held, &held->slots[i], err);
+	/* what outlives the run is forked before there is anything that it would keep alive */
+	for (int early = 1; early >= 0; early--)
+		for (uint32_t i = 0; i < held->plan->step_count && !r; i++)
+			if (held->slots[i].step && held->slots[i].injector->outlives == early)
+				r = load(held, &held->slots[i], err);
 	for (uint32_t i = 0; i < held->plan->targets.count && !r; i++)
 		r = resolve_early(held, i, err);
 	return r ? r : check_all(held, err);
@@ -170,7 +172,7 @@ static int choose(struct brunt_held *held, struct held_slot *slot, struct brunt_
 	}
 	r = held_check_radius(held, victims, slot->step->name, err);
 	if (!r)
-		r = held_check_ways(held, slot, victims, err);
+		r = held_check_ways(held, slot, victims, NULL, err);
 	if (!r)
 		r = held_claim(held, victims, err);
 	if (!r)
@@ -193,6 +195,8 @@ static int ready(struct brunt_held *held, struct held_slot *slot, struct brunt_v
 		brunt_victims_free(slot->own_victims);
 		slot->own_victims = BRUNT_TAKE_PTR(slot->next);
 	}
+	if (!r)
+		r = held_check_names(held, slot, err);
 	if (r < 0)
 		return r;
 	snprintf(slot->undo.fault, sizeof(slot->undo.fault), "%s", slot->injector->name);

@@ -73,8 +73,9 @@ struct brunt_held {
 	bool closed;  /* no apply any more */
 	bool hurried; /* the run aborts, and is not to wait for anything */
 	void (*on_gone)(
-		void *user);	 /* or NULL: revert_all has read back that nothing is in effect; detaching is next */
-	struct held_slot *slots; /* by step */
+		void *user); /* or NULL: revert_all has read back that nothing is in effect; detaching is next */
+	void (*on_wait)(void *user); /* or NULL: between two looks of held_settle(); may call brunt_held_hurry() */
+	struct held_slot *slots;     /* by step */
 	struct held_target *targets; /* by target */
 	uint32_t *stack;	     /* steps that were touched, in order of apply */
 	size_t stack_count;
@@ -112,9 +113,11 @@ int held_find(struct brunt_held *held, struct held_slot *slot, struct brunt_vict
 /* Would hitting these stay in the blast radius? -EDQUOT. Makes room for held_count_victims. */
 int held_check_radius(struct brunt_held *held, const struct brunt_victims *victims, const char *name,
 		      struct brunt_error *err);
-/* Would that step cut a way that must not be cut? -EDQUOT. victims may be NULL. */
+/* Would that step cut a way that must not be cut? -EDQUOT. victims and names (nothing is known of names) may be NULL. */
 int held_check_ways(struct brunt_held *held, const struct held_slot *slot, const struct brunt_victims *victims,
-		    struct brunt_error *err);
+		    const struct brunt_names *names, struct brunt_error *err);
+/* And with what its host names stand for now, on its victims of now? 0 where it has no names. */
+int held_check_names(struct brunt_held *held, const struct held_slot *slot, struct brunt_error *err);
 /* Counts them as hit. Room was made by held_check_radius. */
 void held_count_victims(struct brunt_held *held, const struct brunt_victims *victims, bool by_event);
 /* Was one of them hit by a fault that cannot be undone? */
@@ -139,5 +142,9 @@ void held_report_hits(struct brunt_held *held, struct held_slot *slot);
 int held_settle(struct brunt_held *held, uint64_t until);
 /* Says, once, that it is not held any more although nobody undid it. */
 void held_tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why);
+/* The same, of one whose link is still there: the run aborts, and what is in effect of it, if anything, ends here. */
+void held_lose(struct brunt_held *held, struct held_slot *slot, int code, const struct brunt_error *err);
+/* As of the last poll: did it lapse while the holder's lease runs? Then that was told. */
+bool held_tell_lapsed(struct brunt_held *held, struct held_slot *slot);
 /* Sends a report with the sequence of the verb that is being answered. */
 void held_report(struct brunt_held *held, struct brunt_report *report);

@@ -2,6 +2,7 @@
 /* What became of a fault that is held: its counters, its link, its victims. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "brunt/clock.h"
@@ -17,6 +18,13 @@ void held_tell_lost(struct brunt_held *held, struct held_slot *slot, int code, c
 	slot->lost = true;
 	snprintf(report.text, sizeof(report.text), "%s", why);
 	held_report(held, &report);
+}
+
+void held_lose(struct brunt_held *held, struct held_slot *slot, int code, const struct brunt_error *err)
+{
+	held_tell_lost(held, slot, code, err->msg[0] ? err->msg : strerror(-code));
+	brunt_held_hurry(held);
+	(void)held_undo(held, slot, NULL);
 }
 
 /* A unit that was restarted has another directory under the same name. */
@@ -60,8 +68,24 @@ static void follow(struct brunt_held *held, struct held_slot *slot)
 	if (!slot->hits.target_gone && !victims_changed(held, slot->victims))
 		return;
 	r = held_move(held, slot, &err);
-	if (r < 0 && r != -ESRCH)
+	/* undone where it was, and not held where it was to go: nobody looks after it any more */
+	if (r < 0 && (r != -ESRCH || !(slot->armed || slot->off)))
 		held_tell_lost(held, slot, r, err.msg);
+}
+
+/*
+ * A fault can lapse alone: what carries its packets was not seen alive for too long and the fault was not renewed, or
+ * it was renewed a moment too late. It is latched then and nothing of it shows: the link is there, nothing is hit.
+ */
+bool held_tell_lapsed(struct brunt_held *held, struct held_slot *slot)
+{
+	/* With the holder's own, all of them lapse, and that is told. */
+	if (!slot->armed || !slot->hits.lapsed || brunt_now() >= held->expires)
+		return false;
+	held_tell_lost(
+		held, slot, -ETIME,
+		"its own lease ran out and it ended by itself: the machine is too busy for the plan's \"lease\"");
+	return true;
 }
 
 static void look_after(struct brunt_held *held, struct held_slot *slot)
@@ -70,6 +94,8 @@ static void look_after(struct brunt_held *held, struct held_slot *slot)
 		held_tell_lost(held, slot, -ENOLINK, "somebody else detached it");
 		return;
 	}
+	if (held_tell_lapsed(held, slot))
+		return;
 	if (!slot->victims)
 		return;
 	if (slot->target->target->resolve == BRUNT_RESOLVE_FOLLOW)
@@ -82,8 +108,15 @@ static void tell_news(struct brunt_held *held, struct held_slot *slot)
 {
 	struct brunt_report report = { .kind = BRUNT_REPORT_NEWS, .index = slot->step->index };
 
-	if (slot->injector->news && slot->injector->news(slot->state, report.text, sizeof(report.text)))
-		held_report(held, &report);
+	struct brunt_error err = { 0 };
+	int r;
+
+	if (!slot->injector->news || !slot->injector->news(slot->state, report.text, sizeof(report.text)))
+		return;
+	held_report(held, &report);
+	r = slot->armed || slot->off ? held_check_names(held, slot, &err) : 0;
+	if (r < 0)
+		held_lose(held, slot, r, &err);
 }
 
 void brunt_held_poll(struct brunt_held *held)

@@ -99,6 +99,7 @@ static void detach(struct brunt_held *held, struct held_slot *slot)
 	/* Lost since the last poll: it was not held to here. */
 	if ((slot->armed || slot->off) && slot->hits.detached)
 		held_tell_lost(held, slot, -ENOLINK, "what held it was gone before it was undone");
+	(void)held_tell_lapsed(held, slot);
 	if (slot->injector->detach)
 		slot->injector->detach(slot->state);
 	if (!slot->code)
@@ -247,6 +248,8 @@ int held_settle(struct brunt_held *held, uint64_t until)
 			waiting += held->slots[i].step && look_whether_gone(held, &held->slots[i]) == -EAGAIN;
 		if (waiting)
 			(void)nanosleep(&pause, NULL);
+		if (waiting && held->on_wait)
+			held->on_wait(held->user);
 	} while (waiting && brunt_now() < until);
 	for (uint32_t i = 0; i < held->plan->step_count; i++) {
 		struct held_slot *slot = &held->slots[i];
@@ -260,9 +263,14 @@ int held_settle(struct brunt_held *held, uint64_t until)
 			(void)brunt_ledger_mark(held->ledger, BRUNT_LEDGER_RESIDUE, i);
 		tell_reverted(held, slot);
 	}
-	/* What the last packets met. */
-	for (uint32_t i = 0; i < held->plan->step_count; i++)
-		if (held->slots[i].was_held && held->slots[i].injector->settled)
-			held_report_hits(held, &held->slots[i]);
+	/* What the last packets met, after the undo had counted. */
+	for (uint32_t i = 0; i < held->plan->step_count; i++) {
+		struct held_slot *slot = &held->slots[i];
+
+		if (!slot->was_held || !slot->injector->settled)
+			continue;
+		take_hits(slot);
+		held_report_hits(held, slot);
+	}
 	return left ? -EBUSY : 0;
 }

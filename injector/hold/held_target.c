@@ -10,7 +10,7 @@
 #include "brunt/error.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
-#include "fault/protect.h"
+#include "network/protect.h"
 #include "hold/held.h"
 #include "hold/ledger.h"
 
@@ -161,18 +161,25 @@ int held_check_radius(struct brunt_held *held, const struct brunt_victims *victi
 }
 
 int held_check_ways(struct brunt_held *held, const struct held_slot *slot, const struct brunt_victims *victims,
-		    struct brunt_error *err)
+		    const struct brunt_names *names, struct brunt_error *err)
 {
 	const struct brunt_fault_context *context = held->fault_context;
 	int r;
 
 	if (!context->ways || !victims)
 		return 0;
-	r = brunt_ways_check(context->ways, &slot->step->fault, victims, context->cgroup_mount,
+	r = brunt_ways_check(context->ways, &slot->step->fault, victims, names, context->cgroup_mount,
 			     brunt_plan_may_cut(held->plan), NULL, 0, err);
 	if (r < 0)
 		(void)brunt_wrap(err, "step '%s'", slot->step->name);
 	return r;
+}
+
+int held_check_names(struct brunt_held *held, const struct held_slot *slot, struct brunt_error *err)
+{
+	const struct brunt_names *names = slot->injector->names ? slot->injector->names(slot->state) : NULL;
+
+	return names ? held_check_ways(held, slot, slot->victims, names, err) : 0;
 }
 
 void held_count_victims(struct brunt_held *held, const struct brunt_victims *victims, bool by_event)

@@ -124,14 +124,6 @@ static uint64_t due(const struct held_slot *slot, uint64_t now)
 	return change < at ? change : at;
 }
 
-/* As when its link is gone: the run aborts. What is in effect of it, if anything, ends here. */
-static void lose(struct brunt_held *held, struct held_slot *slot, int code, const struct brunt_error *err)
-{
-	held_tell_lost(held, slot, code, err->msg[0] ? err->msg : strerror(-code));
-	brunt_held_hurry(held);
-	(void)held_undo(held, slot, NULL);
-}
-
 uint64_t brunt_held_turn(struct brunt_held *held, uint64_t now)
 {
 	uint64_t next = UINT64_MAX, until = brunt_now() + TURN_TAKES;
@@ -148,7 +140,7 @@ uint64_t brunt_held_turn(struct brunt_held *held, uint64_t now)
 			return now + 1;
 		r = turn(held, slot, now, &err);
 		if (r < 0)
-			lose(held, slot, r, &err);
+			held_lose(held, slot, r, &err);
 		else if (due(slot, now) < next)
 			next = due(slot, now);
 	}

@@ -196,6 +196,17 @@ static bool listen_to(struct holder *holder)
 	return true;
 }
 
+/* Somebody may get impatient while the last packets are waited for. */
+static void heed_hurry(void *user)
+{
+	struct holder *holder = user;
+	struct brunt_verb verb;
+
+	while (recv(holder->socket, &verb, sizeof(verb), MSG_DONTWAIT | MSG_TRUNC) == (ssize_t)sizeof(verb))
+		if (verb.kind == BRUNT_VERB_REVERT_ALL && verb.index == BRUNT_REVERT_ABORT)
+			brunt_held_hurry(holder->held);
+}
+
 static void check_lease(struct holder *holder)
 {
 	if (!holder->lease.lapsed && holder->held && brunt_held_count(holder->held) &&
@@ -283,6 +294,7 @@ int brunt_holder_main(const struct brunt_run_setup *setup, int socket)
 	/* Without an END the controller is gone. */
 	if (holder->held) {
 		residue = holder_revert_all(holder, !holder->ended);
+		holder->held->on_wait = heed_hurry;
 		if (held_settle(holder->held, brunt_now() + SETTLE_WITHIN) < 0) {
 			residue = -EBUSY;
 			__atomic_store_n(&setup->shared->residue, 1, __ATOMIC_RELEASE);

@@ -12,8 +12,10 @@
 #include "brunt/hold.h"
 #include "brunt/plan.h"
 #include "brunt/memory.h"
-#include "fault/protect.h"
+#include "brunt/units.h"
 #include "hold/preview.h"
+#include "network/names.h"
+#include "network/protect.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 /* Rights over other users' processes: an ordinary user who hurts his own does without. */
@@ -108,12 +110,67 @@ static int find_victims(const struct brunt_step *step, const struct brunt_resolv
 	return brunt_target_resolve(target, step->fault.injector->wants, context, NULL, ret, err);
 }
 
+#define NAMES_LISTS 4
+#define NAMES_WAIT  (3 * BRUNT_S)
+
+static void stop_names(struct brunt_names **names)
+{
+	brunt_names_stop(*names);
+}
+
+/*
+ * What the host names among a fault's endpoints stand for now, as this host looks them up; NULL: it has none, or they are
+ * the target's to look up, or (with the reason in err) nobody knows. That may be otherwise when the fault begins.
+ */
+static struct brunt_names *look_up(const struct brunt_step *step, struct brunt_error *err)
+{
+	const struct brunt_list *lists[NAMES_LISTS];
+	const char *params = step->fault.params;
+	struct brunt_names *names = NULL;
+	size_t count = 0;
+
+	for (const struct brunt_param *param = step->fault.injector->table->params; param->help; param++) {
+		if (param->table == &brunt_names_table) {
+			const struct brunt_names_params *how;
+
+			memcpy(&how, params + param->offset, sizeof(how));
+			if (how && how->via == BRUNT_NAMES_TARGET)
+				return NULL;
+		}
+		if (param->type == BRUNT_T_ENDPOINT && param->shape == BRUNT_LIST && param->names &&
+		    count < NAMES_LISTS)
+			lists[count++] = (const struct brunt_list *)(const void *)(params + param->offset);
+	}
+	if (!brunt_names_are_used(lists, count))
+		return NULL;
+	if (brunt_names_start(lists, count, NULL, 0, &names, err) ||
+	    brunt_names_await(names, brunt_now() + NAMES_WAIT, err)) {
+		brunt_names_stop(names);
+		return NULL;
+	}
+	return names;
+}
+
+static void note_names(const struct brunt_names *names, const struct brunt_error *err, char *notes, size_t size)
+{
+	size_t used = strlen(notes);
+
+	if (!names && !err->msg[0])
+		return;
+	used += (size_t)snprintf(notes + used, size - used, "%s", used ? "\n" : "");
+	if (names)
+		brunt_names_print(names, notes + used, size - used);
+	else
+		(void)snprintf(notes + used, size - used, "for now %s", err->msg);
+}
+
 /* The first "no" is told; who would be hit is shown all the same. */
 static void preview(const struct brunt_step *step, const struct brunt_resolve_context *context,
 		    const struct brunt_ways *ways, unsigned allowed, struct brunt_preview *ret)
 {
 	const struct brunt_injector *injector = step->fault.injector;
-	struct brunt_error err = { 0 }, why = { 0 };
+	struct brunt_error err = { 0 }, why = { 0 }, unknown = { 0 };
+	BRUNT_CLEANUP(stop_names) struct brunt_names *names = injector->harm ? look_up(step, &unknown) : NULL;
 	int r;
 
 	(void)brunt_capabilities_missing(must_have(injector), ret->missing, sizeof(ret->missing));
@@ -129,8 +186,11 @@ static void preview(const struct brunt_step *step, const struct brunt_resolve_co
 	snprintf(ret->why, sizeof(ret->why), "%s", err.msg);
 	if (injector->describe)
 		injector->describe(&step->fault, ret->victims, ret->mechanism, sizeof(ret->mechanism));
-	r = brunt_ways_check(ways, &step->fault, ret->victims, context->cgroup_mount, allowed, ret->notes,
+	r = brunt_ways_check(ways, &step->fault, ret->victims, names, context->cgroup_mount, allowed, ret->notes,
 			     sizeof(ret->notes), &why);
+	note_names(names, &unknown, ret->notes, sizeof(ret->notes));
+	if (!r && injector->look)
+		r = injector->look(&step->fault, ret->victims, ret->notes, sizeof(ret->notes), &why);
 	if (!ret->code && r < 0) {
 		ret->code = r;
 		snprintf(ret->why, sizeof(ret->why), "%s", why.msg);

@@ -96,7 +96,7 @@ static int undo_fault(const struct brunt_ledger_fault *fault, struct brunt_error
 		return brunt_fail(err, EBUSY, "this brunt knows no fault '%s'", fault->undo.fault);
 	if (!injector->recover)
 		return 0; /* the kernel has done it, or it happened and cannot be undone */
-	for (int i = 0; i < TRIES && r < 0; i++) {
+	for (int i = 0; i < TRIES && r < 0 && r != -EAGAIN; i++) {
 		if (i)
 			(void)nanosleep(&pause, NULL);
 		r = injector->recover(&fault->undo, err);

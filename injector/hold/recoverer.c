@@ -87,13 +87,16 @@ static int fork_holder(struct recoverer *recoverer, int holder_socket)
 	return recoverer->holder_pidfd < 0 ? -errno : 0;
 }
 
-/* Every child of ours was the holder's: pausers, which die with it, or by their own timer at the end of the lease. */
+/*
+ * Every child of ours was the holder's: pausers, which die with it, or by their own timer at the end of the lease. Not
+ * in our process group: keepers, which outlive us.
+ */
 static void await_children(const struct recoverer *recoverer)
 {
 	uint64_t until = brunt_now() + 2 * recoverer->setup->plan->lease + BRUNT_S;
 
 	while (brunt_now() < until) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+		pid_t pid = waitpid(0, NULL, WNOHANG | __WALL);
 
 		if (pid < 0 && errno == ECHILD)
 			return;

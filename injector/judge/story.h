@@ -41,7 +41,7 @@ struct story_step {
 	uint64_t pulses;
 	unsigned applies;
 	char *outcome, *why; /* of step.end */
-	char *mechanism, *reason, *revert_why, *near_miss, *lost_why;
+	char *mechanism, *reason, *revert_why, *near_miss, *breakdown, *lost_why;
 	json_t *victims; /* of fault.applied, or NULL */
 	uint64_t seen, matched, hit, unwanted;
 };

@@ -100,7 +100,9 @@ int take_hits(struct brunt_story *story, const json_t *event, uint64_t at)
 	/* What came near before it was hit is no explanation any more. */
 	free(step->near_miss);
 	step->near_miss = NULL;
-	return take_text(&step->near_miss, event, "near_miss");
+	free(step->breakdown);
+	step->breakdown = NULL;
+	return take_text(&step->near_miss, event, "near_miss") ?: take_text(&step->breakdown, event, "breakdown");
 }
 
 int take_reverted(struct brunt_story *story, const json_t *event, uint64_t at)

@@ -40,6 +40,7 @@ static void step_done(struct story_step *step)
 	free(step->reason);
 	free(step->revert_why);
 	free(step->near_miss);
+	free(step->breakdown);
 	free(step->lost_why);
 	json_decref(step->victims);
 }

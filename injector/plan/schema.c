@@ -56,9 +56,8 @@ static json_t *fault_schema(const struct brunt_injector *injector, json_t *defs)
 
 	if (!schema)
 		return NULL;
-	r = merge(schema, brunt_param_schema(injector->table, defs));
-	r |= json_object_set_new(properties, "fault",
-				 json_pack("{s:s, s:s}", "const", injector->name, "description", injector->summary));
+	r = json_object_set_new(properties, "fault",
+				json_pack("{s:s, s:s}", "const", injector->name, "description", injector->summary));
 	r |= json_object_set_new(schema, "description", json_string(injector->table->help));
 	if (injector->instant)
 		r |= json_object_del(properties, "hold");
@@ -66,6 +65,8 @@ static json_t *fault_schema(const struct brunt_injector *injector, json_t *defs)
 		r |= json_object_del(properties, "every") | json_object_del(properties, "times") |
 		     json_object_set_new(schema, "anyOf",
 					 json_pack("[{s:[s]}, {s:[s]}]", "required", "hold", "required", "background"));
+	/* after the step's own keys are gone: the fault may have some of the same name */
+	r |= merge(schema, brunt_param_schema(injector->table, defs));
 	if (r != 0) {
 		json_decref(schema);
 		return NULL;

@@ -2,7 +2,7 @@
 /* What a service, a `finally` command, the blast radius and a variable may say. */
 #include "plan/tables.h"
 
-#include "fault/protect.h"
+#include "network/protect.h"
 
 #include "base/text.h"
 

@@ -71,6 +71,7 @@ static json_t *tell_fault(const struct brunt_story *story, const struct story_st
 	if (step->unwanted)
 		set_count(told, "unwanted", step->unwanted);
 	set_text(told, "hit_noun", step->noun);
+	set_text(told, "breakdown", step->breakdown);
 	set_text(told, "near_miss", step->near_miss);
 	if (step->matched)
 		set(told, "hit_ratio", real((double)step->hit / (double)step->matched));

@@ -87,6 +87,7 @@ const struct brunt_event_kind brunt_event_kinds[] = {
 		{ "matched", "integer", false, "of those, the ones that the fault is about" },
 		{ "hit", "integer", false, "of those, the ones that were hurt" },
 		{ "unwanted", "integer", true, "hurt that nobody asked for: by a full queue, by an undo in a hurry" },
+		{ "breakdown", "string", true, "of what hit is made" },
 		{ "near_miss", "string", true, "why hit may be 0" } } },
 	{ "fault.pulse", "a phase of a pulsed fault began (at_ns: armed again, or read back as not in effect)", {
 		{ "step", "string", false, "" },

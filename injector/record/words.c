@@ -140,6 +140,8 @@ static void say_fault(const struct brunt_story *story, const struct story_step *
 	if (step->matched > step->hit)
 		say(sentence, " of %s (%.3g %%)", row_count(step->matched, asked, sizeof(asked)),
 		    100.0 * (double)step->hit / (double)step->matched);
+	if (step->breakdown && !brief)
+		say(sentence, ": %s", step->breakdown);
 	if (step->unwanted)
 		say(sentence, ", and %s lost that nobody asked for", row_count(step->unwanted, asked, sizeof(asked)));
 	if (step->hit < step->hits_min)

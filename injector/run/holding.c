@@ -90,6 +90,8 @@ static void on_hits(struct controller *ctl, const struct brunt_report *report)
 
 	if (fields && hits->unwanted)
 		(void)json_object_set_new(fields, "unwanted", json_integer((json_int_t)hits->unwanted));
+	if (fields && hits->breakdown[0])
+		(void)json_object_set_new(fields, "breakdown", json_string(hits->breakdown));
 	if (fields && hits->near_miss[0])
 		(void)json_object_set_new(fields, "near_miss", json_string(hits->near_miss));
 	controller_emit_fields(ctl, "fault.hits", report->at, fields);
@@ -206,6 +208,7 @@ static int on_holder(sd_event_source *source, int fd, uint32_t revents, void *us
 
 		if (size == (ssize_t)sizeof(report)) {
 			report.text[sizeof(report.text) - 1] = '\0';
+			report.hits.breakdown[sizeof(report.hits.breakdown) - 1] = '\0';
 			report.hits.near_miss[sizeof(report.hits.near_miss) - 1] = '\0';
 			on_report(ctl, &report);
 			continue;

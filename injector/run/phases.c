@@ -289,9 +289,25 @@ static void end_launcher(struct controller *ctl)
 		controller_turn(ctl, brunt_now() + 2 * BRUNT_MS);
 }
 
+/* Nothing is in effect any more: what waits in a line still arrives, unless the user is in a hurry, or gets into one. */
+static void await_holder(struct controller *ctl)
+{
+	uint64_t until = brunt_now() + (ctl->signals ? UNDO_WITHIN : SETTLE_WITHIN);
+	const unsigned signals = ctl->signals;
+	bool asked = false;
+
+	while (ctl->holder >= 0 && brunt_now() < until) {
+		controller_turn(ctl, until);
+		if (ctl->signals == signals || asked)
+			continue;
+		asked = true;
+		(void)controller_verb(ctl, BRUNT_VERB_REVERT_ALL, BRUNT_REVERT_ABORT);
+		until = brunt_now() + UNDO_WITHIN;
+	}
+}
+
 static void put_away(struct controller *ctl)
 {
-	uint64_t until;
 
 	if (ctl->watch)
 		brunt_watch_stop(ctl->watch);
@@ -301,10 +317,7 @@ static void put_away(struct controller *ctl)
 	end_launcher(ctl);
 	if (ctl->holder >= 0) {
 		(void)controller_verb(ctl, BRUNT_VERB_END, 0);
-		/* Nothing is in effect any more: what waits in a line still arrives, unless the user is in a hurry. */
-		until = brunt_now() + (ctl->signals ? UNDO_WITHIN : SETTLE_WITHIN);
-		while (ctl->holder >= 0 && brunt_now() < until)
-			controller_turn(ctl, until);
+		await_holder(ctl);
 	}
 	ctl->residue |= ctl->shared->residue != 0;
 }

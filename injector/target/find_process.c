@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,8 @@ static int consider(void *user, pid_t pid)
 	const struct brunt_process_selector *selector = search->selector;
 	struct brunt_proc_place place;
 
+	if (selector->pid && (uint64_t)pid != selector->pid)
+		return 0;
 	search->passed[BY_PID_FILE]++;
 	if (selector->user && !by_user(search, pid))
 		return 0;
@@ -286,6 +289,8 @@ static int prepare(struct search *search, struct brunt_error *err)
 	struct brunt_finder *finder = search->finder;
 	int rc = 0;
 
+	if (selector->pid && kill((pid_t)selector->pid, 0) && errno == ESRCH)
+		return brunt_fail(err, ESRCH, "there is no process %d", (int)selector->pid);
 	if (selector->pid_file)
 		rc = read_pid_file(search, err);
 	if (!rc && selector->user)
@@ -449,7 +454,7 @@ int brunt_find_process(struct brunt_finder *finder, struct brunt_error *err)
 	const struct brunt_process_selector *selector = finder->target->process;
 	BRUNT_CLEANUP(search_done) struct search search = { .finder = finder, .selector = selector };
 
-	finder->explicit = selector->name || selector->exe || selector->pid_file || selector->service ||
-			   (selector->unit && !brunt_cgroup_has_wildcard(selector->unit));
+	finder->explicit = selector->pid || selector->name || selector->exe || selector->pid_file ||
+			   selector->service || (selector->unit && !brunt_cgroup_has_wildcard(selector->unit));
 	return search_run(&search, err);
 }

@@ -15,6 +15,7 @@ static const struct brunt_param process_params[] = {
 	BRUNT_PATH(S, exe, .example = "\"/usr/sbin/nginx\"", .help = "path of its executable"),
 	BRUNT_REGEX(S, cmdline, .example = "\"worker --queue=[a-z]+\"",
 		    .help = "regular expression over its arguments, joined by spaces"),
+	BRUNT_UINT(S, pid, .min = 1, .max = 4194304, .example = "812", .help = "its pid, for a fault by hand"),
 	BRUNT_PATH(S, pid_file, .example = "\"/run/nginx.pid\"", .help = "file that holds its pid"),
 	BRUNT_STRING(S, user, .example = "\"www-data\"", .help = "user that it runs as, name or number"),
 	BRUNT_UINT(S, port, .min = 1, .max = 65535, .example = "8080",
@@ -34,9 +35,9 @@ static int check_process(const void *object, struct brunt_error *err)
 	const struct brunt_process_selector *selector = object;
 
 	if (!selector->name && !selector->exe && !selector->cmdline && !selector->pid_file && !selector->user &&
-	    !selector->port && !selector->cgroup && !selector->unit && !selector->service)
+	    !selector->port && !selector->cgroup && !selector->unit && !selector->service && !selector->pid)
 		return brunt_fail(err, EINVAL,
-				  "says nothing about the process; give name, exe, cmdline, pid_file, user, port, "
+				  "says nothing about the process; give name, exe, cmdline, pid, pid_file, user, port, "
 				  "cgroup, unit or service");
 	if (selector->name && (!*selector->name || strchr(selector->name, '/')))
 		return brunt_fail(err, EINVAL, "name is '%s', which no process can have; a path goes into exe",

@@ -55,6 +55,7 @@ finish() {
 		# shellcheck disable=SC2086
 		thaw
 		kill -CONT "$@" 2>/dev/null
+		sleep 0.$((2 * SLOW < 9 ? 2 * SLOW : 9)) # who stood still sees first what became of it
 		kill "-$signal" "$brunt" 2>/dev/null
 	fi
 	asked=$(clock_ms)
@@ -67,10 +68,14 @@ finish() {
 	[ $reaper -eq 0 ]
 }
 
-# try NAME HOW STATUS LEFT ROLE...: HOW is the signal for the roles, perhaps with the signal that then ends the run
+try() {
+	unless_stalled attempt "$@"
+}
+
+# attempt NAME HOW STATUS LEFT ROLE...: HOW is the signal for the roles, perhaps with the signal that then ends the run
 # after a comma (none: it must end by itself; default TERM). STATUS: what it then says. LEFT: nothing, or paths (a
 # ledger and folders that wait for `brunt recover`).
-try() {
+attempt() {
 	local name="$kind: $1" signal=${2%,*} end=TERM wanted=$3 left=$4 pids="" since took=- role verdict
 	[[ $2 != *,* ]] || end=${2#*,}
 	shift 4
@@ -171,6 +176,16 @@ if [ $kind = process.pause ]; then
 	try "SIGSTOP of the pauser" STOP 5 nothing pauser
 	try "SIGSTOP of holder and pauser" STOP 5 nothing holder pauser
 	try "SIGSTOP of controller, holder and pauser" STOP 5 nothing controller holder pauser
+fi
+if [ $kind = syscall.fail ]; then
+	try "kill -9 of the keeper" KILL 5 nothing keeper
+	try "kill -9 of holder and keeper" KILL 5 nothing holder keeper
+	try "kill -9 of controller, holder and keeper" KILL,none 137 nothing controller holder keeper
+	try "kill -9 of every role and the keeper" KILL,none 137 paths recoverer controller holder launcher journal screen keeper
+	try "SIGSTOP of the keeper" STOP 5 nothing keeper
+	try "SIGSTOP of holder and keeper" STOP 5 nothing holder keeper
+	try "SIGSTOP of every role and the keeper" STOP 5 nothing $roles keeper
+	try "every role and the keeper frozen" FREEZE 5 nothing $roles keeper
 fi
 if [ $kind = packet.drop ]; then # what does not depend on the kind of fault
 	try "SIGSTOP of the launcher" STOP,GOES-ON 143 nothing launcher

@@ -48,18 +48,18 @@ tell() {
 # ---- a ramp ----
 
 plan ramp '{ "name": "worse", "fault": "packet.drop", "on": "web", "direction": "ingress",
-	"probability": { "from": "0%", "to": "100%", "in": "6s" }, "hold": "8s" }'
+	"probability": { "from": "0%", "to": "100%", "in": "6s" }, "hold": "10s" }'
 run brunt run --dry-run "$WORK/ramp.json"
 like "$out" 'with +probability 0 % -> 100 % in 6 s' 'a dry run says how a ramp moves'
 story ramp
-# Shares of the loss in thirds of the ramp, about 17, 50 and 83 %, and after it.
+# Shares of the loss in thirds of the ramp, about 17, 50 and 83 %, and after it; of what was counted inside of them.
 is "$(tell '
 begin = of("fault.applied")[0]["at_ns"]
 seen = [(0, 0, 0)] + [((e["at_ns"] - begin) / 1e9, e["matched"], e["hit"]) for e in of("fault.hits", step="worse")]
 def loss(start, end):
-    first, last = [s for s in seen if s[0] <= start][-1], [s for s in seen if s[0] <= end][-1]
+    first, last = [s for s in seen if s[0] >= start][0], [s for s in seen if s[0] <= end][-1]
     return (last[2] - first[2]) / max(last[1] - first[1], 1), last[1] - first[1]
-for start, end, low, high in (0, 2, 0.03, 0.35), (2, 4, 0.3, 0.7), (4, 6, 0.6, 0.98), (6.5, 8, 1, 1):
+for start, end, low, high in (0, 2, 0.03, 0.35), (2, 4, 0.3, 0.7), (4, 6, 0.6, 0.98), (6.1, 10, 1, 1):
     share, count = loss(start, end)
     if count < 8 or not low <= share <= high:
         print(f"{start} to {end} s: {share:.2f} of {count}")
@@ -80,7 +80,7 @@ if [on for _, on in phases] != [True, False] * 4:
 # Never early; and none is shifted by those before it that were late.
 nominal = [n // 2 * 2e9 + n % 2 * 0.7e9 for n in range(8)]
 late = [at - phases[0][0] - wanted for (at, _), wanted in zip(phases, nominal)]
-if min(late) < -2e6 or sorted(late)[4] > 0.2e9 or max(late) > 1e9:
+if min(late) < -2e6 or sorted(late)[4] > 0.2e9 or max(late) > 1.9e9:
     print("late", late)
 ')" '' 'a pulse: its phases come when they should'
 is "$(tell '
@@ -107,13 +107,13 @@ run brunt report --output json "$journal"
 is "$(printf '%s' "$out" | python3 -c '
 import json, sys
 step = json.load(sys.stdin)["steps"][2]["fault"]
-print(step["pulses"], 2.5e9 < step["in_effect_ns"] < 5e9, round(step["held_ns"] / 1e9))')" '4 True 8' \
+print(step["pulses"], 2.5e9 < step["in_effect_ns"] < 6e9, 7.9e9 < step["held_ns"] < 10.5e9)')" '4 True True' \
 	'the report has the pulses, the time in effect and the time held'
 
 # ---- a delay: packets wait in a line that is changed in place ----
 
 TIMEOUT=2s plan delay '{ "name": "slower", "fault": "network.netem", "on": "web", "direction": "egress",
-	"delay": { "from": "0ms", "to": "300ms", "in": "5s" }, "hold": "7s" }'
+	"delay": { "from": "0ms", "to": "300ms", "in": "5s" }, "hold": "7500ms" }'
 run brunt run --dry-run "$WORK/delay.json"
 if [ "$status" -eq 0 ]; then
 	like "$out" 'with +delay 0 s -> 300 ms in 5 s' 'a dry run says how a delay moves'
@@ -126,7 +126,7 @@ def median(start, stop):
         begin + start * 1e9 <= e["scheduled_ns"] < min(begin + stop * 1e9, end - 400e6)]
     return statistics.median(took) if len(took) >= 3 else -1
 # Not less than it was when the answer was sent; what the machine adds is its own.
-for start, stop, low, high in (0, 1, 0, 700), (2, 3, 115, 1200), (4, 5, 235, 1500), (5.2, 7, 299, 1500):
+for start, stop, low, high in (0, 1.5, 0, 700), (2, 4, 115, 1200), (3.6, 5, 210, 1500), (5.2, 7.5, 299, 1500):
     if not low <= median(start, stop) <= high:
         print(f"{start} to {stop} s: {median(start, stop):.0f} ms")
 ')" '' 'a delay grows as it says, and stays where it ends'
@@ -141,7 +141,8 @@ plan both '{ "name": "waves", "fault": "packet.drop", "on": "web", "direction": 
 	"hold": "4500ms" }'
 story both
 is "$(tell '
-if len(of("fault.pulse", on=True)) != 4 or of("fault.pulse")[-1]["on"]:
+# Four, but one of 200 ms may come while a machine pauses.
+if not 2 <= len(of("fault.pulse", on=True)) <= 4 or of("fault.pulse")[-1]["on"]:
     print(of("fault.pulse"))
 if not of("fault.reverted")[0]["clean"]:
     print("not clean")

@@ -10,7 +10,9 @@
 sandbox "$@"
 
 DETOUR=$BUILD/tests/tools/detour
-DATAGRAMS=$BUILD/tests/tools/datagrams
+# where everybody may run it: steps of a plan run as nobody, and the build may lie in a home folder
+cp "$BUILD/tests/tools/datagrams" "$WORK/datagrams" 2>/dev/null
+DATAGRAMS=$WORK/datagrams
 for tool in "$DETOUR" "$DATAGRAMS"; do
 	[ -x "$tool" ] || skip_all "needs $tool: make test-programs"
 done
@@ -45,8 +47,13 @@ for port in 7000 7001; do
 done
 "$DATAGRAMS" serve 7000 127.0.0.1 ::1 10.9.0.1 fd09::1 >/dev/null 2>&1 &
 disown -a # their end is nobody's news
-within 5 "$DATAGRAMS" send 10.9.0.2 7000 1 0 100 50
-sleep 0.5
+answers() { # HOST PORT
+	"$DATAGRAMS" send "$1" "$2" 1 0 100 200 | grep -q ' lost 0 '
+}
+for server in '10.9.0.2 7000' 'fd09::2 7000' '10.9.0.2 7001' 'fd09::2 7001' '127.0.0.1 7000' 'fd09::1 7000'; do
+	# shellcheck disable=SC2086 # two words
+	within 20 answers $server || skip_all "no answer from $server"
+done
 
 # A queue in which packets can be seen to wait: 1 Mbit/s, 8 ms for each 1000 bytes.
 slow='tbf rate 1mbit burst 2000 limit 1000000'
@@ -103,8 +110,17 @@ recovered() { # NAME
 		'brunt|clsact' "$1: no filter and no clsact is left"
 }
 
+# lost_and_counted NAME LOST COUNTED LEAST MORE: at least LEAST, and every one counted, with at most MORE besides.
+lost_and_counted() {
+	if [ "$2" -ge "$4" ] && [ "$3" -ge "$2" ] && [ "$3" -le $(($2 + $5)) ]; then
+		ok "$1 is lost ($2) and counted ($3)"
+	else
+		not_ok "$1 is lost and counted" "lost $2 counted $3"
+	fi
+}
+
 settled() { # NAME
-	within 5 no_devices
+	within 20 no_devices
 	is "$(ip -o link show | grep -c b5eed000)" 0 "$1"
 }
 
@@ -177,7 +193,7 @@ for _ in $(seq 60); do
 done
 ask poll
 hits=$(word "$answer" hit)
-if [ "$hits" -ge 30 ] && [ "$hits" -le 90 ]; then # fewer or more: once in 10^7
+if [ "$hits" -ge 22 ] && [ "$hits" -le 98 ]; then # fewer or more: once in six million
 	ok "half of the flows go round ($hits of 120 packets)"
 else
 	not_ok 'half of the flows go round' "$answer"
@@ -287,13 +303,20 @@ for order in first last; do
 	[ $order = first ] && steps="$drop, $late" || steps="$late, $drop"
 	: >"$WORK/sent" && chmod 666 "$WORK/sent"
 	cat >"$WORK/two.json" <<-JSON
-		{ "schema": 1, "name": "two", "targets": { "link": { "interface": "eth0" } },
+		{ "schema": 1, "name": "two", "lease": "5s", "targets": { "link": { "interface": "eth0" } },
 		  "blast_radius": { "victims": 2, "duration": "1m" },
 		  "method": [ $steps,
 		    { "name": "traffic", "timeout": "30s",
-		      "run": ["sh", "-c", "'$DATAGRAMS' send 10.9.0.2 7000 40 5000 100 2000 >'$WORK/sent'"] } ] }
+		      "run": ["sh", "-c", "'$DATAGRAMS' send 10.9.0.2 7000 40 5000 100 4000 >'$WORK/sent'"] } ] }
 	JSON
 	run brunt run "$WORK/two.json"
+	# Without tcx packet.drop sits at the root cgroup, where the peer's eth0 may look the same as ours.
+	if ! linux 6.6 &&
+		[[ $out$err == *"cannot tell 'eth0' from interface"* ]]; then
+		skip "packet.drop comes $order: half of the packets are lost, the others are late" \
+			'before Linux 6.6 (tcx) packet.drop refuses an interface whose number another namespace has, too'
+		continue
+	fi
 	is "$status" 0 "packet.drop comes $order: the run passes"
 	[ "$status" = 0 ] || printf '%s\n' "$out" | sed 's/^/# /'
 	is "$(word "$(cat "$WORK/sent")" lost)" 20 "packet.drop comes $order: half of the packets are lost, no more"
@@ -402,7 +425,7 @@ wait $doomed 2>/dev/null
 gone() {
 	! ip link show eth7 >/dev/null 2>&1
 }
-check 'a namespace that ends: it does, with its devices' within 5 gone
+check 'a namespace that ends: it does, with its devices' within 20 gone
 ask poll
 like "$answer" 'detached 1 gone 1' 'a namespace that ends: it is noticed'
 let_go
@@ -410,7 +433,7 @@ is "$ended" 'settled 0 ' 'a namespace that ends: nothing is left'
 
 # ---- a process in the line, behind a TAP device ----
 
-hold -i eth0 -d both -T 30
+hold -i eth0 -d both -T 30 -g 1000
 is "$held" held 'TAP: it is held'
 send 10.9.0.2 7000 50 1000 1000
 is "$(word "$sent" lost) $(word "$sent" late)" '0 0' 'TAP: IPv4: all packets come through, in order'
@@ -426,7 +449,7 @@ is_detached() {
 	case $answer in *'detached 1'*) ;; *) return 1 ;; esac
 }
 check 'TAP: the end of the process in the line is noticed' within 5 is_detached
-sleep 1.2
+within 20 answers 10.9.0.2 7000
 send 10.9.0.2 7000 10 1000 1000
 is "$(word "$sent" lost)" 0 'TAP: and packets pass when the lease is over'
 let_go
@@ -448,15 +471,21 @@ if ip link add ipip5 type ipip local 10.9.0.1 remote 10.9.0.2 2>/dev/null; then
 	ip link set ipip5 up
 	there ip addr add 10.97.0.2/24 dev ipip5
 	there ip link set ipip5 up
+	both=both times=2
+	if ! linux 5.14; then
+		hold -i ipip5 -d both -t 10.97.0.0/24 -q pfifo
+		like "$held" "before Linux 5.14 what comes out of a tunnel \('ipip5'\)" 'a tunnel: what comes out is refused before Linux 5.14'
+		both=egress times=1
+	fi
 	for way in "-q pfifo" "-T 5"; do
 		# shellcheck disable=SC2086 # two words
-		hold -i ipip5 -d both -t 10.97.0.0/24 $way
+		hold -i ipip5 -d $both -t 10.97.0.0/24 $way
 		send 10.97.0.2 7000 20 500 1000
 		is "$(word "$sent" lost)" 0 "a tunnel, $way: packets come through"
 		send 10.97.0.2 7000 20 1000 20000
 		is "$(word "$sent" lost)" 0 "a tunnel, $way: fragments come through"
 		ask poll
-		is "$(word "$answer" hit)" $((40 + 2 * 20 * 14)) "a tunnel, $way: each went round"
+		is "$(word "$answer" hit)" $((times * (20 + 20 * 14))) "a tunnel, $way: each went round"
 		let_go
 	done
 	ip link del ipip5
@@ -498,7 +527,7 @@ if command -v python3 >/dev/null; then
 	nsenter --net="/proc/$there_pid/ns/net" python3 "$WORK/tcp.py" serve >"$WORK/tcp.up" 2>&1 &
 	servers="$servers $!"
 	within 10 grep -q up "$WORK/tcp.up"
-	is "$(timeout 60 python3 "$WORK/tcp.py" send)" same 'TCP: 200 MiB arrive as they were sent'
+	is "$(timeout $((120 * SLOW)) python3 "$WORK/tcp.py" send)" same 'TCP: 200 MiB arrive as they were sent'
 	ask poll
 	hits=$(word "$answer" hit)
 	if [ "$hits" -ge 100000 ]; then ok "TCP: they went round ($hits packets)"; else not_ok 'TCP: they went round' "$answer"; fi
@@ -521,6 +550,25 @@ send 10.9.0.2 7000 50 500 100
 is "$(word "$sent" lost)" 0 'and what is left, if anything, does nothing'
 recovered 'the holder is killed: recovery' eth0
 
+# A linger that is stopped keeps the devices, until recovery takes them away.
+hold -i eth0 -d both -L 500
+linger=$(pgrep -P "$holder")
+kill -STOP "$linger"
+kill_holder
+check 'the linger is stopped, the holder killed: devices stay' eval '! no_devices'
+is "$("$DETOUR" -R "$WORK/.undo")" 'recovered 0' 'the linger is stopped: recovery waits for it'
+is "$(ip -o link show | grep -c b5eed000)" 0 'and then deletes the devices'
+recovered 'the linger is stopped: recovery' eth0
+kill -CONT "$linger"
+check 'continued, it ends' within 5 eval '! kill -0 "$linger" 2>/dev/null'
+
+# Before tcx the kernel itself loses packets while a clsact comes or goes (docs/faults/network.netem.md), so there it is
+# there already, and stays.
+clsact=
+if ! linux 6.6; then
+	clsact=yes
+	tc qdisc add dev eth0 clsact
+fi
 hold -i eth0 -d both -q "$slow"
 "$DATAGRAMS" send 10.9.0.2 7000 150 4000 1000 5000 >"$WORK/sent" &
 sender=$!
@@ -534,7 +582,8 @@ ask again
 is "$answer" held 'it can be held again'
 ask extra
 is "$(word "$answer" lost)" 0 'a graceful end: and none is counted as lost'
-"$DATAGRAMS" send 10.9.0.2 7000 100 2000 1000 2000 >"$WORK/sent" &
+# more than a machine that pauses lets through before: eight seconds of them
+"$DATAGRAMS" send 10.9.0.2 7000 1000 2000 1000 5000 >"$WORK/sent" &
 sender=$!
 sleep 0.15
 ask drop
@@ -542,15 +591,62 @@ ask extra
 counted=$(word "$answer" lost)
 wait $sender
 seen=$(word "$(cat "$WORK/sent")" lost)
-if [ "$seen" -ge 1 ] && [ "$counted" -ge "$seen" ] && [ "$counted" -le $((seen + 6)) ]; then
-	ok "an end at once: what waited is lost ($seen) and counted ($counted)"
-else
-	not_ok 'an end at once: what waited is lost and counted' "seen $seen counted $counted"
-fi
+lost_and_counted 'an end at once: what waited' "$seen" "$counted" 1 6
 let_go
 
-hold -i eth0 -d egress -g 400 -q "$slow"
-"$DATAGRAMS" send 10.9.0.2 7000 300 4000 1000 5000 >"$WORK/sent" &
+# Held again and again while packets of earlier times wait: each time has legs of its own, as long as there are some.
+again_and_again() { # TIMES PACKETS: $lost of all, $counted
+	local i senders=()
+	for ((i = 1; i <= $1; i++)); do
+		"$DATAGRAMS" send 10.9.0.2 7000 "$2" 150 1000 $((8000 * SLOW)) >"$WORK/sent.$i" &
+		senders+=($!)
+		sleep 0.15
+		ask detach
+		[ "$i" = "$1" ] || ask again
+	done
+	wait "${senders[@]}"
+	lost=0
+	for ((i = 1; i <= $1; i++)); do
+		lost=$((lost + $(word "$(cat "$WORK/sent.$i")" lost)))
+	done
+	ask extra
+	counted=$(word "$answer" lost)
+}
+hold -i eth0 -d egress -t 10.9.0.2 -q "$slow"
+again_and_again 4 100
+is "$lost $counted $(word "$answer" foreign)" '0 0 0' 'held four times while packets wait: none is lost'
+ask settled
+ask again
+again_and_again 7 400
+# where all is slow, the packets of the first may have arrived before its legs are needed again
+lost_and_counted 'more often: the oldest' "$lost" "$counted" $((SLOW == 1)) 12
+ask settled
+is "$answer" 'settled 0' 'and it is settled'
+ask extra
+before_hurry=$(word "$answer" lost)
+ask again
+"$DATAGRAMS" send 10.9.0.2 7000 400 150 1000 5000 >"$WORK/sent" &
+sender=$!
+sleep 0.15
+ask detach
+ask hurry
+is "$answer" 'settled 0' 'in a hurry: it is settled'
+ask extra
+counted=$(($(word "$answer" lost) - before_hurry))
+wait $sender
+lost=$(word "$(cat "$WORK/sent")" lost)
+lost_and_counted 'in a hurry: what waited, once' "$lost" "$counted" 1 6
+let_go
+settled 'held again and again: nothing is left'
+
+if [ -n "$clsact" ]; then
+	like "$(tc qdisc show dev eth0)" clsact 'a clsact that was there stays'
+	unlike "$(tc filter show dev eth0 egress; tc filter show dev eth0 ingress)" brunt 'and has no filter of ours any more'
+	tc qdisc del dev eth0 clsact
+fi
+
+hold -i eth0 -d egress -g 1000 -q "$slow"
+"$DATAGRAMS" send 10.9.0.2 7000 1000 4000 1000 10000 >"$WORK/sent" &
 sender=$!
 sleep 0.2
 kill -STOP "$holder"
@@ -560,7 +656,7 @@ is "$(word "$(cat "$WORK/sent")" lost)" 0 'the holder stands still: nothing is l
 ask poll
 like "$answer" 'lapsed 1' 'the holder stands still: the lease lapses'
 hits=$(word "$answer" hit)
-if [ "$hits" -ge 20 ] && [ "$hits" -le 250 ]; then
+if [ "$hits" -ge 20 ] && [ "$hits" -le 900 ]; then
 	ok "packets went round before ($hits), and not after"
 else
 	not_ok 'packets went round before, and not after' "$answer"
@@ -609,6 +705,17 @@ if ip link add vx0 type vxlan external dstport 4789 2>/dev/null; then
 else
 	skip 'a tunnel with collect_md is refused' 'no vxlan here'
 fi
+for kind in gre ip6gre; do
+	# shellcheck disable=SC2086 # several words
+	if ip link add many0 type $kind ${peers:=local 10.9.0.1} 2>/dev/null; then
+		hold -i many0
+		like "$held" "failed prepare: 'many0' is a GRE device without one remote" "a tunnel to many ($kind) is refused"
+		ip link del many0
+	else
+		skip "a tunnel to many ($kind) is refused" "no $kind here"
+	fi
+	peers="local fd09::1"
+done
 hold -i 9999
 like "$held" 'failed prepare: .* is gone' 'an interface that is gone is refused'
 

@@ -16,7 +16,7 @@ done
 cgroup=/brunt-test.$$
 own_cgroup "$cgroup"
 mkdir "$mount_of$cgroup" || skip_all "no cgroup can be made"
-printf 'nameserver 127.0.0.2\noptions timeout:1 attempts:2\n' >"$WORK/resolv.conf"
+printf 'nameserver 127.0.0.2\noptions timeout:5 attempts:2\n' >"$WORK/resolv.conf"
 mount --bind "$WORK/resolv.conf" "$(readlink -f /etc/resolv.conf)" || skip_all "/etc/resolv.conf cannot be covered"
 printf 'hosts: dns\n' >"$WORK/nsswitch.conf"
 mount --bind "$WORK/nsswitch.conf" /etc/nsswitch.conf || skip_all "/etc/nsswitch.conf cannot be covered"
@@ -38,7 +38,7 @@ ask() {
 within 5 eval '[[ $(python3 "$WORK/dns_ask.py" 127.0.0.2 up.test) == NOERROR* ]]' || skip_all "the name server does not start"
 "$inside" sleep 1000 &
 helpers="$helpers $!"
-within 5 grep -q . "$mount_of$cgroup/cgroup.procs"
+within 20 grep -q . "$mount_of$cgroup/cgroup.procs"
 
 # begin FAULT-JSON [SELECTOR-JSON]: holds the fault until `finish`.
 begin() {
@@ -93,9 +93,9 @@ run "$inside" env RES_OPTIONS=use-vc getent ahosts x.db.test
 is "$status" 2 'getent by TCP: not found'
 run "$inside" env RES_OPTIONS=use-vc getent ahosts y.test
 like "$out" '^127.0.0.1 ' 'getent by TCP: found'
-run "$inside" curl -sS --max-time 5 http://x.db.test:9/
+run "$inside" curl -sS --max-time 20 http://x.db.test:9/
 is "$status" 6 'curl: could not resolve'
-run "$inside" curl -sS --max-time 5 http://y.test:9/
+run "$inside" curl -sS --max-time 20 http://y.test:9/
 is "$status" 7 'curl: resolved, and refused by the port'
 run "$inside" python3 -c 'import socket; socket.getaddrinfo("x.db.test", 80)'
 like "$err" 'gaierror.*(Name or service not known|No address)' 'Python: not known'
@@ -139,7 +139,11 @@ for how in "" -tcp; do
 	took=$(($(now_ms) - from))
 	[ $took -ge 400 ] && ok "it took at least the delay ${how#-}" || not_ok "it took at least the delay ${how#-}" "$took ms"
 done
-ask -wait 0.3 127.0.0.2 other.test >"$WORK/other"
+at_once() { # a machine may pause for longer than that, but not each time
+	ask -wait 0.3 127.0.0.2 other.test >"$WORK/other"
+	grep -q ^NOERROR "$WORK/other"
+}
+within 10 at_once
 like "$(cat "$WORK/other")" '^NOERROR' 'other names come without the delay'
 finish
 # The truth must come within a part of the lease: three tries, for a machine that is busy with other things.
@@ -168,8 +172,8 @@ begin '"probability": "40%"'
 seen=$(ask -count 300 127.0.0.2 x.test)
 like "$seen" 'differ=0$' 'both questions of a lookup share its fate'
 hurt=$(sed -n 's/.*NXDOMAIN=\([0-9]*\).*/\1/p' <<<"$seen")
-# four sigma of 300 * 0.4
-[ "${hurt:-0}" -ge 86 ] && [ "$hurt" -le 154 ] && ok 'two fifths are hurt' || not_ok 'two fifths are hurt' "$seen"
+# five sigma of 300 * 0.4
+[ "${hurt:-0}" -ge 78 ] && [ "$hurt" -le 162 ] && ok 'two fifths are hurt' || not_ok 'two fifths are hurt' "$seen"
 finish
 
 # ---- servers: several, of IPv6, on another port, gone ----
@@ -188,7 +192,7 @@ like "$(ask 127.0.0.2 x.corp.test)" '^NOERROR' 'a server that nobody names'
 from=$(now_ms)
 like "$(ask -wait 10 127.0.0.9 y.test)" '^SERVFAIL' 'a server that is not there: told at once'
 like "$(ask -wait 10 -tcp 127.0.0.9 y.test)" 'Connection|ended' 'a server that is not there, by TCP: cut off'
-[ $(($(now_ms) - from)) -lt 5000 ] && ok 'both without waiting' || not_ok 'both without waiting'
+[ $(($(now_ms) - from)) -lt $((9000 * SLOW)) ] && ok 'both without waiting' || not_ok 'both without waiting'
 run "$inside" getent ahosts x
 is "$status" 2 'a name that the search list completes'
 finish
@@ -219,8 +223,9 @@ while True:
         word = socket.getaddrinfo("x.test", 80, socket.AF_INET)[0][4][0]
     except OSError:
         word = "failed"
-    with open(sys.argv[2], "w") as out:
+    with open(sys.argv[2] + ".new", "w") as out:
         out.write(word + "\n")
+    os.rename(out.name, sys.argv[2])
     time.sleep(0.1)
 END
 "$inside" python3 "$WORK/loop.py" "$WORK/pid1" "$WORK/word1" &
@@ -229,13 +234,14 @@ helpers="$helpers $!"
 helpers="$helpers $!"
 within 30 grep -q 127.0.0.1 "$WORK/word1" && within 30 grep -q 127.0.0.1 "$WORK/word2"
 begin '"names": ["x.test"]' "{ \"process\": { \"pid_file\": \"$WORK/pid1\" } }"
-check 'a process that runs already is hurt' within 5 grep -q failed "$WORK/word1"
+check 'a process that runs already is hurt' within 20 grep -q failed "$WORK/word1"
 sleep 0.5
 is "$(cat "$WORK/word2")" 127.0.0.1 'its neighbour in the cgroup is not'
 responder=$("$BRUNT" status --output=json | python3 -c 'import json, sys; print(json.load(sys.stdin)["runs"][0]["pids"]["responder"])')
 like "$(cat "/proc/$responder/status")" '^Seccomp:.2' 'the responder has few system calls'
 finish
-check 'and is well again' within 5 grep -q 127.0.0.1 "$WORK/word1"
+check 'and is well again' within 20 grep -q 127.0.0.1 "$WORK/word1"
+within 5 [ ! -e "/proc/${responder:-0}" ]
 is "$(ps -o pid= -p "${responder:-0}")" '' 'the responder is gone'
 
 # Another network, another root: as in a container.
@@ -250,12 +256,15 @@ unshare --net --mount bash -c '
 	echo $! >"$1/pid4"
 	exec python3 "$1/loop.py" "$1/pid3" "$1/word3"' "$mount_of$cgroup" "$WORK" &
 helpers="$helpers $!"
-if within 30 grep -q 127.0.0.1 "$WORK/word3"; then
+if ! linux 5.14; then
+	like "$("$BRUNT" inject dns.fail names=x.test --on cgroup="$cgroup" --hold 1s --plain 2>&1)" \
+		'before Linux 5.14 dns.fail cannot tell network namespaces apart' 'two networks are refused before Linux 5.14'
+elif within 30 grep -q 127.0.0.1 "$WORK/word3"; then
 	begin '"names": ["x.test"]'
-	check 'a process in another network is hurt' within 5 grep -q failed "$WORK/word3"
-	check 'and one in this network, too' within 5 grep -q failed "$WORK/word1"
+	check 'a process in another network is hurt' within 20 grep -q failed "$WORK/word3"
+	check 'and one in this network, too' within 20 grep -q failed "$WORK/word1"
 	finish
-	check 'and is well again' within 5 grep -q 127.0.0.1 "$WORK/word3"
+	check 'and is well again' within 20 grep -q 127.0.0.1 "$WORK/word3"
 else
 	not_ok 'a process in another network looks up' "$(cat "$WORK/word3")"
 fi
@@ -278,8 +287,9 @@ while True:
         word = "code%d" % (client.recv(512)[3] & 15)
     except OSError as error:
         word, client = type(error).__name__, None
-    with open(sys.argv[2], "w") as out:
+    with open(sys.argv[2] + ".new", "w") as out:
         out.write(word + "\n")
+    os.rename(out.name, sys.argv[2])
     time.sleep(0.1)
 END
 "$inside" python3 "$WORK/keeper.py" "$WORK/pid5" "$WORK/word5" &
@@ -295,9 +305,9 @@ if grep -q "CONFIG_INET_UDP_DIAG\|CONFIG_INET_DIAG_DESTROY" "$WORK/out"; then
 	skip 'an old socket is ended' "$(grep -o "this kernel cannot list UDP.*\|'reconnect' needs.*" "$WORK/out" | head -n 1)"
 	wait "$brunt"
 else
-	check 'an old socket is ended, and the next one is seen' within 5 grep -q code2 "$WORK/word5"
+	check 'an old socket is ended, and the next one is seen' within 20 grep -q code2 "$WORK/word5"
 	finish
-	check 'and afterwards the program is well' within 5 grep -q code0 "$WORK/word5"
+	check 'and afterwards the program is well' within 20 grep -q code0 "$WORK/word5"
 fi
 
 # ---- bad input ----

@@ -8,7 +8,7 @@
     -mapped      on an IPv6 socket, to the IPv4-mapped address
     -edns        with an OPT record that has room for 4096 bytes
     -port N      not 53
-    -wait S      seconds, 2 when left out
+    -wait S      seconds, 20 when left out
     -count N     so many lookups, each with both questions from a socket of its own; says how many had which code
 
     NOERROR answers=1 ttl=60 size=43 flags=8180 edns=0 from=127.0.0.2:53 peer=127.0.0.2:53 data=127.0.0.1
@@ -103,7 +103,7 @@ def many(options, name):
 
 
 def main(arguments):
-    options = {"port": 53, "wait": 2.0}
+    options = {"port": 53, "wait": 20.0}
     while arguments[0].startswith("-"):
         word = arguments.pop(0)[1:]
         options[word] = {"port": int, "count": int, "wait": float}[word](arguments.pop(0)) \

@@ -11,8 +11,8 @@ before=$(host_state)
 
 # ends NAME STATUS WORD
 ends() {
-	run brunt run --plain "$experiments/$1.json"
-	if [ "$status" -ne "$2" ] && [[ $out == *'not sampled: brunt was'* ]]; then
+	run_fed "$2" brunt run --plain "$experiments/$1.json"
+	if [ "$status" -ne "$2" ] && { was_starved || [[ $out == *'not sampled: brunt was'* ]]; }; then
 		skip "$1: ends with $3" 'this host was too busy for a sample every 100 ms'
 		return
 	fi
@@ -34,4 +34,19 @@ ends lost-connections 0 PASSED
 ends failing-lookups 0 PASSED
 ends bursty-loss 0 PASSED
 ends partitioned-proxy 0 PASSED
+lacking=$("$BRUNT" doctor | sed -n 's/^  file.fail *no *//p')
+if [ -n "$lacking" ]; then
+	run brunt check "$experiments/full-disk.json"
+	is "$status" 0 'full-disk: is right'
+	skip 'full-disk: ends with PASSED' "$lacking"
+else
+	ends full-disk 0 PASSED
+fi
+ends nginx-no-descriptors 0 PASSED
+ends nginx-slow-answers 0 PASSED
+if command -v redis-server >/dev/null && command -v redis-cli >/dev/null; then
+	ends redis-fsync-fails 0 PASSED
+else
+	skip 'redis-fsync-fails' 'redis-server is not installed'
+fi
 done_testing

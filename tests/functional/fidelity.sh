@@ -32,13 +32,13 @@ for direction in egress ingress; do
 	done
 done
 cat >plan.json <<END
-{ "schema": 1, "name": "fidelity", "targets": { $targets },
+{ "schema": 1, "name": "fidelity", "lease": "10s", "targets": { $targets },
   "method": [ $steps { "name": "go", "observe": "5m" } ],
   "blast_radius": { "victims": 8, "duration": "10m" } }
 END
 "$BRUNT" run --plain --result result.json plan.json >log 2>&1 </dev/null &
 brunt=$!
-if ! within 10 grep -q "step 'go' begins" log; then
+if ! within 60 grep -q "step 'go' begins" log; then
 	not_ok 'eight faults are held at once' "$(cat log)"
 	done_testing
 fi

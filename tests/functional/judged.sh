@@ -23,7 +23,7 @@ before=$(host_state)
 # Every packet is lost for half a second: each request of that time fails, but 900 ms after it was sent.
 plan late '"min": "99%", "during": "90%"' \
 	'{ "name": "cut", "fault": "packet.drop", "on": "web", "direction": "ingress", "probability": "100%", "hold": "500ms" }'
-run brunt run --plain "$WORK/late.json"
+run_fed 1 brunt run --plain "$WORK/late.json"
 if [ "$status" = 9 ]; then
 	skip 'broken throughout the fault, seen only after it: not passed' 'no packet.drop here'
 else
@@ -34,7 +34,7 @@ fi
 # No bound of its own for the fault: then the hypothesis holds as it stands.
 plan unsaid '"min": "99%"' \
 	'{ "name": "cut", "fault": "packet.drop", "on": "web", "direction": "ingress", "probability": "100%", "hold": "1500ms" }'
-run brunt run --plain "$WORK/unsaid.json"
+run_fed 1 brunt run --plain "$WORK/unsaid.json"
 if [ "$status" = 9 ]; then
 	skip 'without during, an outage while the fault is held does not pass' 'no packet.drop here'
 else
@@ -43,9 +43,9 @@ fi
 
 plan fine '"min": "50%", "during": "0%"' \
 	'{ "name": "blink", "fault": "process.pause", "on": "web", "hold": "200ms" }'
-run brunt run --plain "$WORK/fine.json"
+run_fed 0 brunt run --plain "$WORK/fine.json"
 is "$status" 0 'what answers late, but in time, is fine'
-run brunt run --plain --expect-verdict aborted "$WORK/fine.json"
+run_fed 1 brunt run --plain --expect-verdict aborted "$WORK/fine.json"
 is "$status" 1 'an unexpected verdict passed is 1'
 run brunt run --dry-run --expect-verdict aborted "$WORK/fine.json"
 is "$status" 0 'a dry run has no verdict that could be another'

@@ -115,7 +115,7 @@ then
 		out.bind(("ours", 0))
 		into = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5))
 		into.bind(("ours-peer", 0x88b5))
-		into.settimeout(1)
+		into.settimeout(3)
 		for i in range(200):
 		    out.send(b"\xff" * 12 + b"\x88\xb5" + bytes([i]) * 46)
 		    time.sleep(0.002)
@@ -144,7 +144,7 @@ ip link set wire up
 nsenter --net -t "$far" sh -c 'ip addr add 10.99.0.2/24 dev wire-far; ip link set wire-far up'
 "$packets" --to-ns "$far" --to 10.99.0.2:7000 --count 3 --wait 100 >/dev/null # so that addresses are known
 "$qdisc" netem wire '{ "delay": "5s" }'
-"$packets" --to-ns "$far" --to 10.99.0.2:7000 --count 300 --rate 1000 --wait 6000 >"$WORK/kept" &
+"$packets" --to-ns "$far" --to 10.99.0.2:7000 --count 300 --rate 1000 --wait 9000 >"$WORK/kept" &
 within 5 eval '"$qdisc" read wire | grep -q "\"backlog\": 300,"'
 check 'a change while packets wait' "$qdisc" netem wire '{ "delay": "6s", "loss": "100%" }'
 like "$("$packets" --to-ns "$far" --to 10.99.0.2:7001 --count 100 --rate 1000 --wait 100)" '"lost": 100,' 'is in force at once'

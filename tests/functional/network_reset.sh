@@ -53,7 +53,7 @@ check 'the client lives on with new connections' kill -0 "$client"
 
 # ---- a share, again and again ----
 : >client.log
-plan share "$process" '{ "name": "r", "fault": "network.reset", "on": "it", "share": "30%", "every": "200ms", "times": 3, "hits": { "min": 9 } }'
+plan share "$process" '{ "name": "r", "fault": "network.reset", "on": "it", "share": "30%", "every": "2s", "times": 3, "hits": { "min": 9 } }'
 run brunt run --plain share.json
 like "$out" '9 connections reset of 30 \(30 %\)|9 connections reset$' 'three times 30 % of ten'
 within 20 eval '[ "$(lines "error" client.log)" = 9 ]'
@@ -108,7 +108,7 @@ within 20 eval '[ "$(lines "error" client.log)" = 10 ]'
 is "$(lines error client.log)" 10 'while the others were reset'
 
 # ---- another network namespace, by process and by cgroup ----
-unshare --net bash -c "ip link set lo up; $peer serve 127.0.0.1 8201 ns-server.log & sleep 1; $peer chat 127.0.0.1 8201 ns-client.log 5 & wait" 2>/dev/null &
+unshare --net bash -c "ip link set lo up; $peer serve 127.0.0.1 8201 ns-server.log & until grep -qs ready ns-server.log; do sleep 0.1; done; $peer chat 127.0.0.1 8201 ns-client.log 5 & wait" 2>/dev/null &
 ns=$!
 if within 30 grep -q ready ns-client.log; then
 	: >client.log

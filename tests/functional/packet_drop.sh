@@ -38,7 +38,6 @@ else:
         took = time.monotonic() - begin
         seen = f"connected {took:.2f} s"
         tcp.sendall(b"x")
-        tcp.settimeout(1)
         seen += ", answered" if tcp.recv(1) else ", closed"
     except TimeoutError:
         seen = (seen + ", no answer") if "seen" in dir() else "no connection"

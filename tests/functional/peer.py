@@ -53,9 +53,10 @@ def chat(count):
                 if not connection.recv(1):
                     raise OSError(errno.EPIPE, "closed")
             except OSError as error:
-                log.write(f"{i} error {errno.errorcode[error.errno]}\n")
                 connection.close()
                 connections[i] = socket.create_connection((address, port))
+                # told when all of them are there again
+                log.write(f"{i} error {errno.errorcode[error.errno]}\n")
         time.sleep(0.02)
 
 

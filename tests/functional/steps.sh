@@ -23,7 +23,7 @@ begin() {
 	local name=$1
 	shift
 	(
-		XDG_STATE_HOME=$WORK/state.$name timeout --kill-after=5 30 "$BRUNT" run --plain "$@" "$WORK/$name.json" \
+		XDG_STATE_HOME=$WORK/state.$name timeout --kill-after=5 60 "$BRUNT" run --plain "$@" "$WORK/$name.json" \
 			>"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null
 		echo $? >"$WORK/$name.status"
 	) &
@@ -31,7 +31,7 @@ begin() {
 
 # ended NAME STATUS WHAT: waits for its end; $out, $err and $events (its journal) are for what follows.
 ended() {
-	within 40 test -s "$WORK/$1.status"
+	within 80 test -s "$WORK/$1.status"
 	# shellcheck disable=SC2034
 	status=$(cat "$WORK/$1.status") out=$(cat "$WORK/$1.out") err=$(cat "$WORK/$1.out" "$WORK/$1.err")
 	events=$(cat "$WORK/state.$1"/brunt/*.jsonl)
@@ -72,19 +72,19 @@ before=$(host_state)
 
 # ---- observe, wait ----
 plan observe "\"method\": [ $hurt, { \"name\": \"look\", \"observe\": \"400ms\" } ]"
-plan wait-held "\"method\": [ $hurt, { \"name\": \"w\", \"wait\": { \"sli\": \"ok\", \"of\": \"success\", \"over\": \"300ms\", \"min\": \"100%\" }, \"within\": \"5s\" } ]"
+plan wait-held "\"method\": [ $hurt, { \"name\": \"w\", \"wait\": { \"sli\": \"ok\", \"of\": \"success\", \"over\": \"300ms\", \"min\": \"100%\" }, \"within\": \"20s\" } ]"
 plan wait-vain "\"method\": [ $hurt, { \"name\": \"w\", \"wait\": { \"target\": \"victim\", \"alive\": 9 }, \"within\": \"400ms\" }, { \"name\": \"next\", \"observe\": \"10ms\" } ]"
 # ---- expect ----
 expect='"expect": { "sli": "ok", "of": "success", "over": "400ms", "min": "100%" }'
 break_it="{ \"name\": \"break\", \"run\": \"touch $PUB/\$PLAN.broken\" }"
 plan expect-miss "\"method\": [ $hurt, { \"observe\": \"1s\" }, ${break_it/\$PLAN/expect-miss}, { \"name\": \"e\", $expect, \"since\": \"break\", \"within\": \"1s\" }, { \"name\": \"rest\", \"observe\": \"1ms\" } ]"
 plan expect-continue "\"method\": [ $hurt, { \"observe\": \"1s\" }, ${break_it/\$PLAN/expect-continue}, { \"name\": \"e\", $expect, \"within\": \"1s\", \"on_miss\": \"continue\" }, { \"name\": \"rest\", \"observe\": \"1ms\" } ]"
-plan expect-met "\"method\": [ $hurt, { \"name\": \"mend\", \"run\": [\"rm\", \"$PUB/expect-met.broken\"] }, { \"name\": \"e\", $expect, \"since\": \"mend\", \"within\": \"4s\" } ]"
+plan expect-met "\"method\": [ $hurt, { \"name\": \"mend\", \"run\": [\"rm\", \"$PUB/expect-met.broken\"] }, { \"name\": \"e\", $expect, \"since\": \"mend\", \"within\": \"20s\" } ]"
 install -m 666 -o nobody /dev/null "$PUB/expect-met.broken"
 for name in observe wait-held wait-vain expect-miss expect-continue expect-met; do begin $name; done
 
 ended observe 0 'a method that observes'
-between 400 "$(took_ms look)" 1500 'observe: for as long as said'
+between 400 "$(took_ms look)" 4000 'observe: for as long as said'
 ended wait-held 0 'a wait that comes to hold'
 step w 'done' 'wait: holds'
 ended wait-vain 7 'a wait in vain is no failure, but proves nothing'
@@ -93,7 +93,7 @@ step next 'done' 'wait in vain: the method goes on'
 ended expect-miss 1 'fine before its cause, broken after: a miss'
 step e missed 'expect: missed'
 step rest skipped 'expect: on_miss stop leaves out the rest'
-between 900 "$(took_ms e)" 2500 'expect: waits for within'
+between 900 "$(took_ms e)" 5000 'expect: waits for within'
 ended expect-continue 1 'a miss is a failure, also with on_miss continue'
 step rest 'done' 'expect: on_miss continue goes on'
 ended expect-met 0 'an expect that comes to hold'
@@ -107,8 +107,8 @@ plan run-none "\"method\": [ $hurt, { \"name\": \"r\", \"run\": [\"$WORK/no-such
 # ---- start, stop ----
 SERVICES='"spare": { "run": "trap \"echo bye; exit 0\" TERM; echo ready to go; sleep 1000 & wait", "ready": { "line": "^ready" }, "manual": true }' \
 TARGETS='"spare": { "service": "spare" }' \
-	plan manual "\"method\": [ $hurt, { \"name\": \"none\", \"wait\": { \"target\": \"spare\", \"alive\": 1 }, \"within\": \"300ms\" }, { \"name\": \"up\", \"start\": \"spare\" }, { \"name\": \"one\", \"expect\": { \"target\": \"spare\", \"alive\": 1 }, \"within\": \"2s\" }, { \"name\": \"down\", \"stop\": \"spare\" }, { \"name\": \"again\", \"start\": \"spare\" } ]"
-SERVICES='"spare": { "run": "sleep 1000", "ready": { "line": "^never" , "within": "1500ms" }, "manual": true }' \
+	plan manual "\"method\": [ $hurt, { \"name\": \"none\", \"wait\": { \"target\": \"spare\", \"alive\": 1 }, \"within\": \"300ms\" }, { \"name\": \"up\", \"start\": \"spare\" }, { \"name\": \"one\", \"expect\": { \"target\": \"spare\", \"alive\": 1 }, \"within\": \"20s\" }, { \"name\": \"down\", \"stop\": \"spare\" }, { \"name\": \"again\", \"start\": \"spare\" } ]"
+SERVICES='"spare": { "run": "sleep 1000", "ready": { "line": "^never" , "within": "5s" }, "manual": true }' \
 	plan start-slow "\"method\": [ { \"name\": \"hold\", \"fault\": \"process.pause\", \"on\": \"victim\", \"hold\": \"300ms\", \"background\": true }, { \"name\": \"up\", \"start\": \"spare\" } ]"
 for name in run-fine run-fails run-long run-none manual start-slow; do begin $name; done
 
@@ -121,7 +121,7 @@ like "$events" '"step.output".*"line":"why"' 'run: its output is in the journal'
 step rest skipped 'run: a failure ends the method'
 ended run-long 1 'a command that takes too long'
 like "$out" 'timeout' 'run: says so'
-between 300 "$(took_ms r)" 2000 'run: killed at its timeout'
+between 300 "$(took_ms r)" 5000 'run: killed at its timeout'
 ended run-none 1 'a command that does not exist'
 like "$out" 'no-such-program' 'run: says which'
 ended manual 7 'a manual service'
@@ -133,7 +133,7 @@ like "$events" '"service.output".*"line":"bye"' 'stop: in good order'
 step again 'done' 'start: again'
 ended start-slow 5 'a started service that never gets ready'
 held=$(at fault.reverted '"step":"hold"')
-between 250 $(((held - $(at fault.applied '"step":"hold"')) / 1000000)) 1000 'start: a fault in the background ends in time meanwhile'
+between 250 $(((held - $(at fault.applied '"step":"hold"')) / 1000000)) 4000 'start: a fault in the background ends in time meanwhile'
 
 # ---- approve, parallel, background ----
 plan approve-refuse "\"method\": [ { \"name\": \"a\", \"approve\": \"Sure?\" }, $hurt ]"
@@ -157,18 +157,18 @@ ended approve-late 7 'not approved after a fault: nothing proven'
 step rest skipped 'approve: the rest is left out'
 ended approve-skip 0 'approve: skipped when the plan says so'
 ended parallel-all 0 'parallel'
-between 700 "$(took_ms p)" 2500 'parallel: ends when all have ended'
+between 700 "$(took_ms p)" 5000 'parallel: ends when all have ended'
 in_order "$(at step.start '"step":"long"')" "$(at step.end '"step":"short"')" 'parallel: side by side'
 in_order "$(at step.end '"step":"p"')" "$(at step.start '"step":"next"')" 'parallel: then comes the next step'
 ended parallel-fails 1 'parallel: a failure in it'
 like "$events" '"fault.reverted".*"step":"hold".*"clean":true' 'parallel: a fault that another step holds is reverted'
-between 0 $((($(at reverted '"clean":true') - $(at step.end '"step":"bad"')) / 1000000)) 500 'parallel: at once'
+between 0 $((($(at reverted '"clean":true') - $(at step.end '"step":"bad"')) / 1000000)) 4000 'parallel: at once'
 step next skipped 'parallel: the first failure ends the method'
 like "$events" '"step.output".*"line":"nothing goes on"' 'parallel: its other commands are ended before finally'
 ended background-open 0 'background without hold'
 in_order "$(at step.end '"step":"look"')" "$(at fault.reverted '"step":"b"')" 'background: held to the end of the method'
 ended background-hold 0 'background with hold'
-between 550 $((($(at fault.reverted '"step":"b".*"reason":"hold"') - $(at fault.applied '"step":"b"')) / 1000000)) 1200 'background: the run waits for its hold'
+between 550 $((($(at fault.reverted '"step":"b".*"reason":"hold"') - $(at fault.applied '"step":"b"')) / 1000000)) 4000 'background: the run waits for its hold'
 ended background-revert 0 'background, reverted by name'
 in_order "$(at fault.reverted '"step":"b"')" "$(at step.end '"step":"undo"')" 'revert: the fault is gone when the step ends'
 in_order "$(at step.end '"step":"undo"')" "$(at step.start '"step":"next"')" 'revert: then comes the next step'
@@ -191,9 +191,10 @@ for name in finally-passed finally-broken finally-failed finally-aborted finally
 stop_run() {
 	kill -TERM "$(sed -n 's/.*"event":"run.start".*"pid":\([0-9]*\).*/\1/p' "$WORK/state.$1"/brunt/*.jsonl)"
 }
-within 10 grep -qs '"fault.applied"' "$WORK"/state.finally-stopped/brunt/*.jsonl
+# shellcheck disable=SC2016 # the file is not there yet
+within 20 eval 'grep -qs "\"fault.applied\"" "$WORK"/state.finally-stopped/brunt/*.jsonl'
 stop_run finally-stopped
-within 10 test -s "$PUB/finally-hurried.log"
+within 30 test -s "$PUB/finally-hurried.log"
 stop_run finally-hurried
 for case in passed:0 broken:5 failed:1 aborted:3 stopped:143; do
 	ended "finally-${case%:*}" "${case#*:}" 'with finally'
@@ -204,20 +205,21 @@ done
 # What should have cleaned up did not get to its end: no good end.
 ended finally-hurried 5 'a signal while finally runs'
 like "$out" SIGTERM 'finally: the signal is heeded'
-between 0 $((($(at phase '"phase":"end"') - $(at abort SIGTERM)) / 1000000)) 5500 'finally: all of it together is given little time'
+between 0 $((($(at phase '"phase":"end"') - $(at abort SIGTERM)) / 1000000)) 9000 'finally: all of it together is given little time'
 is "$(tr '\n' ' ' <"$PUB/finally-hurried.log")" 'slow last ' 'finally: and each of it some'
+within 5 eval '! pgrep -fx "sleep 432[1-4]"'
 is "$(pgrep -fx 'sleep 432[1-4]' | wc -l)" 0 'no command is left'
 
 # ---- every, times, resolve ----
 kills='"fault": "process.kill", "on": "phoenix"'
 phoenix='"phoenix": { "run": ["sleep", "2000"], "restart": "20ms" }'
 each='"phoenix": { "process": { "service": "phoenix" }, "resolve": "each" }'
-SERVICES=$phoenix TARGETS=$each plan times "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"800ms\", \"times\": 3, \"hits\": { \"min\": 3 } } ]"
-SERVICES=$phoenix TARGETS=$each plan times-behind "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"800ms\", \"times\": 3, \"background\": true, \"hits\": { \"min\": 3 } }, { \"name\": \"look\", \"observe\": \"100ms\" } ]"
-SERVICES=$phoenix TARGETS=$each plan victims "\"blast_radius\": { \"victims\": 2 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"800ms\", \"times\": 3 } ]"
+SERVICES=$phoenix TARGETS=$each plan times "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"2s\", \"times\": 3, \"hits\": { \"min\": 3 } } ]"
+SERVICES=$phoenix TARGETS=$each plan times-behind "\"blast_radius\": { \"victims\": 3 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"2s\", \"times\": 3, \"background\": true, \"hits\": { \"min\": 3 } }, { \"name\": \"look\", \"observe\": \"100ms\" } ]"
+SERVICES=$phoenix TARGETS=$each plan victims "\"blast_radius\": { \"victims\": 2 }, \"method\": [ $judged, { \"name\": \"k\", $kills, \"every\": \"2s\", \"times\": 3 } ]"
 SERVICES=$phoenix TARGETS=${each/each/start} plan stale "\"method\": [ $judged, { \"name\": \"k\", $kills }, { \"observe\": \"400ms\" }, { \"name\": \"k2\", $kills } ]"
 pause='"fault": "process.pause", "on": "phoenix", "background": true'
-SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$\$\$ >\$BRUNT_DIR/pid; echo up; exec sleep 2000\", \"ready\": { \"line\": \"up\" }"} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat \$BRUNT_DIR/pid)\" }, { \"observe\": \"1500ms\" } ]"
+SERVICES=${phoenix/'["sleep", "2000"]'/"\"echo \$\$\$\$ >\$BRUNT_DIR/pid; echo up; exec sleep 2000\", \"ready\": { \"line\": \"up\" }"} TARGETS=${each/each/follow} plan follow "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"name\": \"p\", $pause }, { \"run\": \"kill -KILL \$(cat \$BRUNT_DIR/pid)\" }, { \"observe\": \"3s\" } ]"
 sed 's/"victims": 2/"victims": 1/' "$WORK/follow.json" >"$WORK/follow-less.json"
 # ---- blast radius, hits ----
 twins='"twins": { "process": { "cmdline": "^twin-of-brunt", "any_pid_namespace": true }, "pick": "all", "resolve": "each" }'
@@ -225,7 +227,7 @@ bash -c 'exec -a twin-of-brunt sleep 3000' &
 twins_pids=$!
 bash -c 'exec -a twin-of-brunt sleep 3000' &
 twins_pids="$twins_pids $!"
-within 5 pgrep -f '^twin-of-brunt' # both: the second comes after the first
+within 5 eval '[ "$(pgrep -cf "^twin-of-brunt")" -ge 2 ]'
 TARGETS=$twins plan share "\"blast_radius\": { \"victims\": 9, \"share\": \"50%\" }, \"method\": [ $judged, { \"name\": \"k\", \"fault\": \"process.pause\", \"on\": \"twins\", \"hold\": \"100ms\" } ]"
 plan duration "\"blast_radius\": { \"duration\": \"500ms\" }, \"method\": [ $judged, $long ]"
 plan hits "\"method\": [ $judged, { \"name\": \"k\", \"fault\": \"process.kill\", \"on\": \"victim\", \"hits\": { \"min\": 5 } } ]"
@@ -233,7 +235,7 @@ for name in times times-behind victims stale follow follow-less share duration h
 
 ended times 0 'a fault that happens three times'
 is "$(printf '%s\n' "$events" | grep -c '"fault.applied".*"step":"k"')" 3 'times: three times'
-between 1550 "$(took_ms k)" 5000 'every: 800 ms apart'
+between 3950 "$(took_ms k)" 9000 'every: 2 s apart'
 ended times-behind 0 'three times in the background: the run waits for the last'
 is "$(printf '%s\n' "$events" | grep -c '"fault.applied".*"step":"k"')" 3 'times: three times in the background'
 ended victims 5 'a third victim where two are allowed'
@@ -267,7 +269,7 @@ service ready-file "\"s\": { \"run\": \"sleep 0.3; touch $PUB/ready; sleep 1000\
 service ready-line '"s": { "run": "sleep 0.3; echo we are open; sleep 1000", "ready": { "line": "open$" } }'
 service ready-never '"s": { "run": "sleep 1000", "ready": { "tcp": "127.0.0.1:9", "within": "300ms" } }'
 service ready-ended '"s": { "run": "printf %s no-newline; exit 2", "ready": { "line": "open" } }'
-for name in prepare-fails prepare-once ready-tcp ready-http ready-file ready-line ready-never ready-ended; do within 40 test -s "$WORK/$name.status"; done
+for name in prepare-fails prepare-once ready-tcp ready-http ready-file ready-line ready-never ready-ended; do within 80 test -s "$WORK/$name.status"; done
 service after '"b": { "run": "echo b; sleep 1000", "after": ["a"] }, "a": { "run": "sleep 0.3; echo a; sleep 1000", "ready": { "line": "a" } }'
 service ends-early '"s": { "run": "sleep 0.1; echo the reason; exit 3" }'
 service may-exit '"s": { "run": ["true"], "may_exit": true }'
@@ -375,6 +377,7 @@ for _ in 1 2 3 4 5 6 7 8; do
 	sleep 5000 &
 	sleepers="${sleepers:-} $!"
 done
+within 5 eval '[ "$(pgrep -cfx "sleep 5000")" -ge 8 ]'
 TARGETS='"some": { "process": { "cmdline": "^sleep 5000$" }, "pick": 2 }' plan seed "\"blast_radius\": { \"victims\": 2 }, \"method\": [ { \"fault\": \"process.pause\", \"on\": \"some\", \"hold\": \"20ms\" } ]"
 for seed in 5 5 6 7 8; do
 	run brunt run --plain --seed "$seed" "$WORK/seed.json"

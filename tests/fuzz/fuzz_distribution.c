@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "brunt/error.h"
-#include "fault/distributions.h"
+#include "network/distributions.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

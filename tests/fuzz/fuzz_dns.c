@@ -4,8 +4,8 @@
  * is: nothing is read or written beyond its end, a name is a name, and an
  * answer fits where it is put and begins with the question.
  */
-#include "fault/dns_message.h"
-#include "fault/dns_servers.h"
+#include "dns/dns_message.h"
+#include "dns/dns_servers.h"
 
 #include <stdint.h>
 #include <stdlib.h>

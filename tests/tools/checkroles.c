@@ -87,6 +87,8 @@ static unsigned kind_of(pid_t pid, int fd, const char *link, const struct stat *
 	if (strstr(link, "[eventpoll]") || strstr(link, "[timerfd]") || strstr(link, "[signalfd]") ||
 	    strstr(link, "[eventfd]"))
 		return BRUNT_FD_EVENT;
+	if (strstr(link, "seccomp notify"))
+		return BRUNT_FD_SECCOMP;
 	if (!strcmp(link, "/dev/net/tun") || !strncmp(link, "net:[", 5))
 		return BRUNT_FD_DEVICE;
 	if (S_ISFIFO(st->st_mode))

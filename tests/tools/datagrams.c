@@ -4,7 +4,7 @@
  * datagrams send HOST PORT COUNT INTERVAL_US SIZE [WAIT_MS [MARK [PRIORITY]]]
  *
  * Numbered datagrams, evenly spaced; tells what came back: how many were sent, lost, came twice, came later than one
- * that was sent after them, and round-trip times in milliseconds. Waits WAIT_MS (2000) for the last ones.
+ * that was sent after them, and round-trip times in milliseconds. Waits WAIT_MS (8000) for the last ones.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -219,7 +219,7 @@ int main(int argc, char **argv)
 		wait_until(fd, begin + (i + 1) * interval);
 		take(fd);
 	}
-	wait_until(fd, brunt_now() + (argc > 7 ? strtoull(argv[7], NULL, 10) : 2000) * BRUNT_MS);
+	wait_until(fd, brunt_now() + (argc > 7 ? strtoull(argv[7], NULL, 10) : 8000) * BRUNT_MS);
 	tell();
 	return 0;
 }

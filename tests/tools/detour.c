@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * detour OPTION...      drives injector/fault/detour.h directly, in the caller's network namespace
+ * detour OPTION...      drives injector/detour/detour.h directly, in the caller's network namespace
  *
  *   -i INTERFACE, -p PID, -c CGROUP   the target
  *   -I NAME             of a target that is not an interface: only there (may be repeated)
@@ -11,13 +11,14 @@
  *   -T MS               instead: a TAP device and a process that gives each frame back after so long
  *   -r RUN              eight hex digits (5eed0001)
  *   -L MS               longest linger (10000)
- *   -g MS               lease (1000); renewed every quarter
+ *   -g MS               lease (5000); renewed every quarter
  *   -n                  not armed
  *   -u FILE             the undo record goes there, and
  *   -R FILE             recovers from it, nothing else
  *
  * Prints "held" when it is, then one line for each word on stdin:
- *   poll, extra, arm, disarm, detach (drains), drop, settled (waits), again (after detach), end
+ *   poll, extra, arm, disarm, detach (drains), drop, settled (waits), hurry (settles, and does not wait),
+ *   again (after detach), end
  * At the end of stdin it detaches and waits until all is gone. With a prefix of "2" a second detour (-2 and options
  * after it) is meant.
  */
@@ -43,8 +44,8 @@
 #include "brunt/param.h"
 #include "brunt/target.h"
 #include "brunt/units.h"
-#include "fault/detour.h"
-#include "fault/rtnl.h"
+#include "detour/detour.h"
+#include "network/rtnl.h"
 
 #define LIST_MAX 16
 
@@ -280,7 +281,7 @@ static void set_defaults(struct lab *lab)
 	lab->tap_ms = -1;
 	lab->run = "5eed0001";
 	lab->linger = 10 * BRUNT_S;
-	lab->lease = BRUNT_S;
+	lab->lease = 5 * BRUNT_S; /* a machine may pause for a second or two */
 	lab->armed = true;
 	lab->match = (struct brunt_detour_match){ .direction = BRUNT_DETOUR_BOTH, .flows = 1 };
 }
@@ -425,12 +426,17 @@ static void hold(struct lab *lab)
 		brunt_detour_arm(lab->detour, brunt_now() + lab->lease);
 }
 
-static void settle(struct lab *lab)
+static void settle(struct lab *lab, bool hurry)
 {
 	int r;
 
-	while ((r = brunt_detour_settled(lab->detour, &err)) == -EAGAIN)
-		usleep(2000);
+	do {
+		if (hurry)
+			brunt_detour_hurry(lab->detour);
+		else
+			usleep(2000);
+		r = brunt_detour_settled(lab->detour, &err);
+	} while (r == -EAGAIN);
 	printf("settled %d %s\n", r, r ? err.msg : "");
 }
 
@@ -475,7 +481,9 @@ static void obey(struct lab *lab, const char *word)
 		brunt_detour_detach(lab->detour, word[1] == 'e');
 		printf("detached in %.1f ms\n", (double)(brunt_now() - begin) / BRUNT_MS);
 	} else if (!strcmp(word, "settled")) {
-		settle(lab);
+		settle(lab, false);
+	} else if (!strcmp(word, "hurry")) {
+		settle(lab, true);
 	} else if (!strcmp(word, "again")) {
 		hold(lab);
 		printf("held\n");
@@ -522,7 +530,7 @@ int main(int argc, char **argv)
 	for (size_t i = count; i--;) {
 		brunt_detour_disarm(runs[i].detour);
 		brunt_detour_detach(runs[i].detour, true);
-		settle(&runs[i]);
+		settle(&runs[i], false);
 		brunt_detour_unload(runs[i].detour);
 	}
 	return 0;

@@ -20,8 +20,8 @@
 #include "brunt/error.h"
 #include "brunt/json.h"
 #include "brunt/memory.h"
-#include "fault/impairment.h"
-#include "fault/qdisc.h"
+#include "network/impairment.h"
+#include "network/qdisc.h"
 
 struct fault {
 	struct brunt_netem_params netem;

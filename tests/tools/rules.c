@@ -2,8 +2,8 @@
 /*
  * rules INTERFACE COUNT ROUNDS		how long brunt takes to apply packet.drop to COUNT addresses, and to revert it
  *
- * A line of JSON: medians in microseconds. load: programs and addresses into the kernel (before a method begins); apply:
- * attach and arm; revert: disarm, read back, detach.
+ * One direction, as the rules of tc in the benchmark. A line of JSON: medians in microseconds. load: programs and
+ * addresses into the kernel (before a method begins); apply: attach and arm; revert: disarm, read back, detach.
  */
 #include <net/if.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static void *read_params(const struct brunt_injector *injector, int count)
 	for (int i = 0; i < count; i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s\"10.77.%d.%d\"", i ? "," : "", i / 250,
 					 i % 250 + 1);
-	(void)snprintf(text + used, sizeof(text) - used, "]}");
+	(void)snprintf(text + used, sizeof(text) - used, "],\"direction\":\"egress\"}");
 	if (brunt_arena_new(&arena) || brunt_doc_parse(text, strlen(text), "rules", &diags, &doc))
 		die(diags.count ? diags.items[0].message : "no memory");
 	params = brunt_arena_get(arena, injector->table->size);

@@ -83,7 +83,29 @@ static void give_up(const struct lab_fault *f)
 /* With CAP_SYS_ADMIN the kernel asks for none of these (bpf_capable(), perfmon_capable(), bpf_net_capable()). */
 #define STANDS_IN      (UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON | UINT64_C(1) << CAP_NET_ADMIN)
 
-#define NOT_BY_DEFAULT 2 /* what is faulted when nothing is said takes a newer kernel */
+#define NOT_BY_DEFAULT 2 /* it, or what is faulted when nothing is said, takes another kernel */
+
+/* Defaults, and of what must be said and of what this victim needs, the examples. */
+static int make_params(const struct brunt_injector *injector, void *params, struct brunt_arena *arena)
+{
+	static const char *const allowed[] = { "attach", "allow_no_new_privs" };
+	const struct brunt_scope scope = { .arena = arena };
+	const struct brunt_part part = { injector->table, params };
+	json_t *object = json_object();
+	int r;
+
+	for (const struct brunt_param *param = injector->table->params; param->type != BRUNT_T_END; param++) {
+		if (param->key && param->required && param->example)
+			(void)json_object_set_new(object, param->key,
+						  json_loads(param->example, JSON_DECODE_ANY, NULL));
+		for (size_t i = 0; param->key && i < BRUNT_COUNT(allowed); i++)
+			if (!strcmp(param->key, allowed[i]))
+				(void)json_object_set_new(object, param->key, json_true());
+	}
+	r = brunt_param_decode(&scope, object, "", &part, 1);
+	json_decref(object);
+	return r;
+}
 
 /* 0 when the fault could be begun and taken away with these capabilities, else why not, on stdout. */
 static int try_with(const char *name, uint64_t capabilities, struct brunt_item victim)
@@ -92,18 +114,23 @@ static int try_with(const char *name, uint64_t capabilities, struct brunt_item v
 	pid_t child = fork();
 
 	if (!child) {
-		struct brunt_fault_context context = { .run = LAB_RUN, .seed = 1, .cgroup_mount = lab.mount };
+		struct brunt_fault_context context = {
+			.run = LAB_RUN, .seed = 1, .cgroup_mount = lab.mount, .lease_ns = LAB_LEASE
+		};
 		struct brunt_arena *arena;
 		struct lab_fault f = { .injector = brunt_injector_find(name) };
 
 		if (brunt_arena_new(&arena))
 			_exit(3);
 		f.params = brunt_arena_get(arena, f.injector->table->size);
-		if (brunt_param_defaults(f.injector->table, f.params, arena, &f.err))
+		if (make_params(f.injector, f.params, arena))
 			_exit(3);
 		f.fault = (struct brunt_fault){ .injector = f.injector, .params = f.params, .name = "test" };
 		only(capabilities);
-		if (f.injector->probe && f.injector->probe(&f.err))
+		r = f.injector->probe ? f.injector->probe(&f.err) : 0;
+		if (r == -ENOTSUP) /* this kernel cannot, whoever asks */
+			_exit(NOT_BY_DEFAULT);
+		if (r)
 			give_up(&f);
 		r = f.injector->load(&f.fault, &context, &f.state, &f.err);
 		if (r == -ENOTSUP)

@@ -11,7 +11,7 @@
 
 #include "../../bpf/packet_drop.h"
 #include "bpf/packet_drop.skel.h"
-#include "fault/bpf.h"
+#include "program/bpf.h"
 
 struct packet {
 	unsigned char bytes[256];
@@ -52,6 +52,15 @@ static int teardown(void **unused)
 	return lab_teardown(unused);
 }
 
+/*
+ * Five sigma: with numbers that differ from run to run (each CPU draws its own, and which one does so is not said) that much
+ * comes by chance once in two million times.
+ */
+static bool is_likely(double got, double p, unsigned n)
+{
+	return fabs(got - p * n) <= 5 * sqrt(n * p * (1 - p));
+}
+
 /* The run begins again, with other random numbers. */
 static void restart(uint64_t seed)
 {
@@ -79,7 +88,7 @@ static int fresh(void **unused)
 	restart(1);
 	for (int i = 0; i < BRUNT_DROP_SEGMENTS; i++)
 		control->chance[i] = UINT64_C(1) << 32;
-	brunt_bpf_arm(&bpf, brunt_now() + LAB_LEASE);
+	brunt_bpf_arm(&bpf, brunt_now() + 600 * BRUNT_S); /* an emulated machine takes a minute */
 	return 0;
 }
 
@@ -404,7 +413,7 @@ static struct brunt_counters sum(void)
 	return all;
 }
 
-static void chance_is_exact_at_its_ends_and_within_three_sigma_between(void **unused)
+static void chance_is_exact_at_its_ends_and_likely_between(void **unused)
 {
 	static const double chances[] = { 0, 0.001, 0.01, 0.3, 0.5, 0.99, 1 };
 	struct packet packet;
@@ -423,10 +432,7 @@ static void chance_is_exact_at_its_ends_and_within_three_sigma_between(void **un
 		assert_int_equal(after.missed + after.matched - before.missed - before.matched, n);
 		assert_int_equal(after.matched - before.matched, n);
 		got = (double)(after.hit - before.hit);
-		if (p == 0 || p == 1)
-			assert_true(got == p * n);
-		else
-			assert_true(fabs(got - p * n) <= 3 * sqrt(n * p * (1 - p)));
+		assert_true(is_likely(got, p, n)); /* none of 0 and 1 */
 	}
 }
 
@@ -449,7 +455,7 @@ static void a_super_packet_counts_its_segments_and_has_their_joint_chance(void *
 	assert_int_equal(after.missed + after.matched - before.missed - before.matched, (uint64_t)n * segments);
 	assert_int_equal((after.hit - before.hit) % segments, 0);
 	got = (double)(after.hit - before.hit) / segments;
-	assert_true(fabs(got - p * n) <= 3 * sqrt(n * p * (1 - p)));
+	assert_true(is_likely(got, p, n));
 }
 
 /* ---- what one packet's fate has to do with the next one's ---- */
@@ -823,16 +829,16 @@ static void a_lapsed_lease_stays_lapsed(void **unused)
 	(void)unused;
 	LAB_NEEDED();
 	packet = tcp4("10.0.0.1", 1, "10.0.0.5", 80);
-	brunt_bpf_arm(&bpf, brunt_now() + 30 * BRUNT_MS);
 	assert_true(is_lost(packet));
+	brunt_bpf_renew(&bpf, brunt_now() + 30 * BRUNT_MS);
 	usleep(40000);
 	assert_false(is_lost(packet));
 	assert_int_equal(control->base.lapsed, 1);
 	/* a renewal that comes too late, by whatever road */
-	brunt_bpf_renew(&bpf, brunt_now() + BRUNT_S);
-	control->base.expires = brunt_now() + BRUNT_S;
+	brunt_bpf_renew(&bpf, brunt_now() + LAB_LEASE);
+	control->base.expires = brunt_now() + LAB_LEASE;
 	assert_false(is_lost(packet));
-	brunt_bpf_arm(&bpf, brunt_now() + BRUNT_S);
+	brunt_bpf_arm(&bpf, brunt_now() + LAB_LEASE);
 	assert_true(is_lost(packet));
 }
 
@@ -842,7 +848,7 @@ static void a_renewal_after_the_end_latches_even_without_traffic(void **unused)
 	LAB_NEEDED();
 	brunt_bpf_arm(&bpf, brunt_now() + 5 * BRUNT_MS);
 	usleep(10000);
-	brunt_bpf_renew(&bpf, brunt_now() + BRUNT_S);
+	brunt_bpf_renew(&bpf, brunt_now() + LAB_LEASE);
 	assert_false(is_lost(tcp4("10.0.0.1", 1, "10.0.0.5", 80)));
 }
 
@@ -993,7 +999,7 @@ int main(void)
 		TEST(an_endless_chain_of_headers_is_judged_by_address),
 		TEST(a_truncated_header_never_reads_past_the_packet),
 		TEST(other_protocols_than_ip_are_left_alone),
-		TEST(chance_is_exact_at_its_ends_and_within_three_sigma_between),
+		TEST(chance_is_exact_at_its_ends_and_likely_between),
 		TEST(a_super_packet_counts_its_segments_and_has_their_joint_chance),
 		TEST(bursts_are_as_long_and_as_frequent_as_the_model_says),
 		TEST(a_burst_goes_on_whichever_cpu_its_packets_come_by_on),

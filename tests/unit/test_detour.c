@@ -6,15 +6,24 @@
  */
 #include "bpf_lab.h"
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "../../bpf/detour.h"
-#include "fault/bpf.h"
-#include "fault/detour.h"
-#include "fault/detour_parts.h"
-#include "fault/rtnl.h"
+#include "bpf/detour.skel.h"
+#include "program/bpf.h"
+#include "detour/detour.h"
+#include "detour/detour_parts.h"
+#include "network/rtnl.h"
 
 bool __real_brunt_bpf_has_tcx(int program);
 bool __wrap_brunt_bpf_has_tcx(int program);
@@ -101,7 +110,9 @@ static int fresh(void **unused)
 
 static struct brunt_detour *load(void)
 {
-	static const struct brunt_fault_context context = { .run = LAB_RUN, .seed = 42, .lease_ns = LAB_LEASE };
+	const struct brunt_fault_context context = {
+		.run = LAB_RUN, .seed = 42, .cgroup_mount = lab.mount, .lease_ns = LAB_LEASE
+	};
 	struct brunt_detour *detour;
 
 	if (brunt_detour_load(&match, &backend, NULL, &context, "test 1", BRUNT_S, &detour, &err))
@@ -160,7 +171,7 @@ static unsigned traffic(int family, unsigned count)
 		struct pollfd event = { .fd = rx, .events = POLLIN };
 
 		(void)sendto(tx, "x", 1, 0, (struct sockaddr *)&to, sizeof(to));
-		if (poll(&event, 1, 1000) == 1)
+		if (poll(&event, 1, 10000) == 1)
 			arrived += recv(rx, &byte, 1, MSG_DONTWAIT) == 1;
 	}
 	close(rx);
@@ -576,7 +587,7 @@ static void without_tcx_what_a_dead_holder_leaves_is_inert_and_recovered(void **
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(traffic(AF_INET, 20), 20);
-	for (int i = 0; i < 500 && devices(); i++)
+	for (int i = 0; i < 3000 && devices(); i++)
 		usleep(10000);
 	assert_int_equal(devices(), 0);
 	assert_int_equal(filters(false), 1);
@@ -591,6 +602,127 @@ static void without_tcx_what_a_dead_holder_leaves_is_inert_and_recovered(void **
 	(void)munmap(shared, sizeof(*shared));
 }
 
+/* Does this piece of a datagram from 10.0.0.1 to 10.0.0.5 go round, judged as sent? offset is in units of 8 bytes. */
+static bool goes_round(struct brunt_detour *detour, uint8_t protocol, uint16_t port, uint16_t id, uint16_t offset)
+{
+	struct __attribute__((packed)) {
+		struct ethhdr ethernet;
+		struct iphdr ip;
+		uint16_t ports[2]; /* in a later fragment the same bytes are payload */
+		char rest[36];
+	} packet = {
+		.ethernet.h_proto = htons(ETH_P_IP),
+		.ip = { .version = 4,
+			.ihl = 5,
+			.tot_len = htons(60),
+			.id = htons(id),
+			.frag_off = htons(offset ? offset : 0x2000 /* more fragments */),
+			.ttl = 64,
+			.protocol = protocol,
+			.saddr = htonl(0x0a000001),
+			.daddr = htonl(0x0a000005) },
+		.ports = { htons(4000), htons(port) },
+	};
+	struct __sk_buff context = { .cb = { [4] = detour->parts[0].number } };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = &packet, .data_size_in = sizeof(packet), .repeat = 1,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context));
+	int program = brunt_bpf_program(&detour->bpf, detour->skeleton->obj, "brunt_detour_steer_out");
+
+	assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
+	return options.retval == TC_ACT_REDIRECT;
+}
+
+static void later_fragments_follow_their_own_first(void **unused)
+{
+	struct brunt_endpoint meant;
+	const struct brunt_list to = { &meant, 1 };
+	struct brunt_detour *detour;
+
+	(void)unused;
+	LAB_NEEDED();
+	assert_int_equal(brunt_endpoint_parse("10.0.0.5:7000/udp", &meant, NULL), 0);
+	match.direction = BRUNT_DETOUR_EGRESS;
+	match.to = &to;
+	detour = hold();
+	assert_false(goes_round(detour, IPPROTO_UDP, 7000, 1, 185));
+	assert_true(goes_round(detour, IPPROTO_UDP, 7000, 1, 0));
+	assert_true(goes_round(detour, IPPROTO_UDP, 0, 1, 185));
+	/* another protocol counts for itself (RFC 791, 3.2) */
+	assert_false(goes_round(detour, IPPROTO_TCP, 0, 1, 185));
+	assert_false(goes_round(detour, IPPROTO_TCP, 7000, 1, 0));
+	assert_true(goes_round(detour, IPPROTO_UDP, 0, 1, 185));
+	/* the number comes again, for a datagram that is not meant */
+	assert_false(goes_round(detour, IPPROTO_UDP, 7001, 1, 0));
+	assert_false(goes_round(detour, IPPROTO_UDP, 0, 1, 185));
+	assert_true(goes_round(detour, IPPROTO_UDP, 7000, 2, 0));
+	assert_true(goes_round(detour, IPPROTO_UDP, 0, 2, 185));
+	release(detour, true);
+	brunt_detour_unload(detour);
+	assert_clean();
+}
+
+/* A process in a network namespace of its own, where the loopback device has another name. */
+static pid_t live_elsewhere(const char *name)
+{
+	struct ifreq rename = { .ifr_name = "lo" };
+	char byte;
+	int ready[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	snprintf(rename.ifr_newname, sizeof(rename.ifr_newname), "%s", name);
+	pid = fork();
+	if (!pid) {
+		int fd;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (unshare(CLONE_NEWNET) || (fd = socket(AF_INET, SOCK_DGRAM, 0)) < 0 ||
+		    ioctl(fd, SIOCSIFNAME, &rename))
+			_exit(1);
+		(void)!write(ready[1], "x", 1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void a_name_that_no_namespace_has_is_refused(void **unused)
+{
+	const char *found[] = { "lo", "elsewhere" }, *misspelt[] = { "lo", "elsewhere", "elswhere" };
+	const struct brunt_list good = { found, 2 }, bad = { misspelt, 3 };
+	struct brunt_item items[2] = { 0 };
+	struct brunt_detour *detour;
+	pid_t pid;
+
+	(void)unused;
+	LAB_NEEDED();
+	pid = live_elsewhere("elsewhere");
+	for (int i = 0; i < 2; i++) {
+		items[i].kind = BRUNT_TARGET_PROCESS;
+		items[i].picked = true;
+		assert_int_equal(brunt_process_identify("/proc", i ? pid : getpid(), true, &items[i].process, &err), 0);
+	}
+	victims = (struct brunt_victims){ .items = items, .matched = 2, .picked = 2, .share = 1 };
+	match.interfaces = &good;
+	detour = load();
+	if (brunt_detour_prepare(detour, &victims, &undo, &err))
+		fail_msg("%s", err.msg);
+	brunt_detour_unload(detour);
+	match.interfaces = &bad;
+	detour = load();
+	assert_int_equal(brunt_detour_prepare(detour, &victims, &undo, &err), -ENODEV);
+	assert_string_equal(err.msg, "no interface 'elswhere' in the target's network namespaces");
+	brunt_detour_unload(detour);
+	for (int i = 0; i < 2; i++)
+		close(items[i].process.pidfd);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_clean();
+}
+
 static void a_damaged_record_is_refused(void **unused)
 {
 	struct brunt_detour_undo damaged = { .count = 200, .places = 1 };
@@ -599,6 +731,130 @@ static void a_damaged_record_is_refused(void **unused)
 	LAB_NEEDED();
 	memcpy(undo.data, &damaged, sizeof(damaged));
 	assert_int_equal(brunt_detour_recover(&undo, &err), -EBADMSG);
+}
+
+/* ---- devices that a dead holder's linger did not take away ---- */
+
+#define MANY (2 * BRUNT_DETOUR_LEGS_MAX) /* recovery has room for so many */
+
+/* A namespace of its own with loopback alone; it goes with all that is in it. Returns the way home. */
+static int leave_home(void)
+{
+	int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	assert_true(home >= 0);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(brunt_rtnl_open(&rtnl, NETLINK_ROUTE, &err), 0);
+	return home;
+}
+
+static void go_home(int home)
+{
+	brunt_rtnl_close(&rtnl);
+	assert_int_equal(setns(home, CLONE_NEWNET), 0);
+	close(home);
+}
+
+/* A pair, each end of it a device of that fault, which should have gone long ago. */
+static void leave_pair(unsigned number, const char *label)
+{
+	int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	char names[2][IF_NAMESIZE], alias[128];
+	struct brunt_link_wish ends[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "%s%u", i ? "peer" : "left", number);
+		ends[i] = (struct brunt_link_wish){ .name = names[i], .mtu = 1500 };
+	}
+	if (brunt_link_add_veth(&rtnl, &ends[0], &ends[1], here, &err))
+		fail_msg("%s", err.msg);
+	close(here);
+	(void)snprintf(alias, sizeof(alias), "brunt run %.8s: egress of eth0 (2), 1, for %s, left since 1", LAB_RUN,
+		       label);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(brunt_link_hush(&rtnl, if_nametoindex(names[i]), alias, &err), 0);
+}
+
+struct labelled {
+	const char *label;
+	unsigned count;
+};
+
+static int count_labelled(void *user, const struct brunt_link *link)
+{
+	struct labelled *labelled = user;
+
+	labelled->count += strstr(link->alias, labelled->label) != NULL;
+	return 0;
+}
+
+static unsigned devices_of(const char *label)
+{
+	struct labelled labelled = { .label = label };
+
+	assert_int_equal(brunt_link_each(&rtnl, count_labelled, &labelled, &err), 0);
+	return labelled.count;
+}
+
+/* What the holder of fault "test 1" wrote down before it died. */
+static struct brunt_undo_record record_here(void)
+{
+	struct brunt_detour_undo left = { .places = 1, .label = brunt_detour_hash("test 1"), .linger_ms = 1 };
+	struct brunt_undo_record record = { .version = BRUNT_DETOUR_UNDO_VERSION };
+	struct brunt_netns own;
+
+	assert_int_equal(brunt_netns_of(0, &own, &err), 0);
+	(void)snprintf(left.run, sizeof(left.run), "%.8s", LAB_RUN);
+	left.inodes[0] = own.inode;
+	memcpy(record.data, &left, sizeof(left));
+	return record;
+}
+
+static void devices_are_found_behind_many_of_other_faults(void **unused)
+{
+	struct brunt_undo_record record;
+	unsigned own, others;
+	int home, r;
+
+	(void)unused;
+	LAB_NEEDED();
+	home = leave_home();
+	for (unsigned i = 0; i < MANY / 2; i++)
+		leave_pair(i, "other 1");
+	leave_pair(MANY, "test 1"); /* the kernel tells of them in the order in which they were made */
+	record = record_here();
+	r = brunt_detour_recover(&record, &err);
+	own = devices_of("for test 1");
+	others = devices_of("for other 1");
+	go_home(home);
+	if (r)
+		fail_msg("recover: %s", err.msg);
+	assert_int_equal(own, 0);
+	assert_int_equal(others, MANY);
+	assert_clean();
+}
+
+static void more_devices_than_recovery_has_room_for_go_all_the_same(void **unused)
+{
+	struct brunt_undo_record record;
+	int home, r = -EAGAIN;
+	unsigned own;
+
+	(void)unused;
+	LAB_NEEDED();
+	home = leave_home();
+	for (unsigned i = 0; i < MANY / 2 + 1; i++)
+		leave_pair(i, "test 1");
+	record = record_here();
+	/* whoever has no time for all of them says so */
+	for (int i = 0; i < 10 && (r = brunt_detour_recover(&record, &err)) == -EAGAIN; i++)
+		;
+	own = devices_of("for test 1");
+	go_home(home);
+	if (r)
+		fail_msg("recover: %s", err.msg);
+	assert_int_equal(own, 0);
+	assert_clean();
 }
 
 static void the_kernel_says_why(void **unused)
@@ -651,7 +907,11 @@ int main(void)
 		cmocka_unit_test_setup(without_tcx_a_clsact_of_ours_stays_for_others_who_use_it, fresh),
 		cmocka_unit_test_setup(without_tcx_two_detours_share_a_clsact, fresh),
 		cmocka_unit_test_setup(without_tcx_what_a_dead_holder_leaves_is_inert_and_recovered, fresh),
+		cmocka_unit_test_setup(later_fragments_follow_their_own_first, fresh),
+		cmocka_unit_test_setup(a_name_that_no_namespace_has_is_refused, fresh),
 		cmocka_unit_test_setup(a_damaged_record_is_refused, fresh),
+		cmocka_unit_test_setup(devices_are_found_behind_many_of_other_faults, fresh),
+		cmocka_unit_test_setup(more_devices_than_recovery_has_room_for_go_all_the_same, fresh),
 		cmocka_unit_test_setup(the_kernel_says_why, fresh),
 		cmocka_unit_test_setup(a_request_that_is_too_long_is_refused, fresh),
 	};

@@ -17,8 +17,8 @@
 #include "fault/dns_fail.h"
 
 #define SERVER	"127.0.0.77"
-#define LEASE	(300 * BRUNT_MS)
-#define PATIENT 2000 /* ms: an answer that comes, comes by then */
+#define LEASE	(2 * BRUNT_S) /* longer than what a machine with much else to do may stop for */
+#define PATIENT 20000	      /* ms: an answer that comes, comes by then */
 
 static const char *meant = "*.meant";
 
@@ -236,7 +236,7 @@ static void a_pulse_may_be_off_for_as_long_as_it_likes(void **unused)
 		f.injector->disarm(f.state);
 		assert_int_equal(f.injector->verify(f.state, &f.err), 0);
 		assert_int_equal(look_up("meant", PATIENT), BRUNT_DNS_OK);
-		usleep((useconds_t)(2 * LEASE / 1000));
+		usleep((useconds_t)(LEASE * 8 / 5 / 1000)); /* the responder has half a lease more */
 		assert_false(lab_poll(&f).detached);
 		assert_int_equal(f.injector->arm(f.state, brunt_now() + LEASE, &f.err), 0);
 	}
@@ -339,7 +339,7 @@ static void a_dead_responder_is_told_and_lookups_are_well_with_the_next_renewal(
 	params = defaults();
 	begin(&f);
 	kill(f.injector->child(f.state), SIGKILL);
-	for (int i = 0; i < 500 && !lab_poll(&f).detached; i++)
+	for (int i = 0; i < 5000 && !lab_poll(&f).detached; i++)
 		usleep(2000);
 	assert_true(lab_poll(&f).detached);
 	assert_int_equal(look_up("other", PATIENT), -ECONNREFUSED);
@@ -350,7 +350,7 @@ static void a_dead_responder_is_told_and_lookups_are_well_with_the_next_renewal(
 	finish(&f);
 }
 
-/* The lease of the test's context is 10 s; what is renewed must not reach beyond the last heartbeat and that. */
+/* What is renewed must not reach beyond the last heartbeat and that. */
 static void a_stopped_responder_does_not_extend_the_lease(void **unused)
 {
 	struct dns_params params;
@@ -392,10 +392,10 @@ static void a_responder_that_hears_nothing_ends_itself(void **unused)
 	lab_hold(&f, lab_cgroup_item(lab.cgroup), LEASE);
 	usleep((useconds_t)(LEASE / 2000));	   /* it has set its timer */
 	kill(f.injector->child(f.state), SIGSTOP); /* which does not stop with it */
-	while (!lab_poll(&f).detached && brunt_now() - begun < 5 * BRUNT_S)
+	while (!lab_poll(&f).detached && brunt_now() - begun < 20 * BRUNT_S)
 		usleep(2000);
 	assert_true(brunt_now() - begun >= LEASE);
-	for (int i = 0; i < 1000 && !brunt_responder_is_lost(&((struct dns_state *)f.state)->responders[0]); i++)
+	for (int i = 0; i < 5000 && !brunt_responder_is_lost(&((struct dns_state *)f.state)->responders[0]); i++)
 		usleep(2000);
 	assert_true(brunt_responder_is_lost(&((struct dns_state *)f.state)->responders[0]));
 	finish(&f);

@@ -13,8 +13,8 @@
 
 #include "brunt/memory.h"
 #include "brunt/param.h"
-#include "fault/dns_message.h"
-#include "fault/dns_servers.h"
+#include "dns/dns_message.h"
+#include "dns/dns_servers.h"
 
 static uint8_t message[1024];
 

@@ -32,8 +32,9 @@ static struct {
 	int fail_op;	/* enum op, or -1 */
 	int fail_step;	/* at that step; -1: at any */
 	int fail_count; /* so often; -1: always */
+	int fail_code;	/* with this; 0: -EIO */
 	bool half;	/* a failing attach or arm has had its effect all the same */
-	bool gone, detached;
+	bool gone, detached, lapsed;
 	bool attached[STEPS], in_effect[STEPS];
 	unsigned loaded;
 	unsigned attaches[STEPS], detaches[STEPS];
@@ -54,7 +55,7 @@ static int play(enum op op, uint32_t step)
 		return 0;
 	if (script.fail_count > 0)
 		script.fail_count--;
-	return -EIO;
+	return script.fail_code ?: -EIO;
 }
 
 struct state {
@@ -88,10 +89,11 @@ static int fake_prepare(void *opaque, const struct brunt_victims *victims, struc
 			struct brunt_error *err)
 {
 	struct state *state = opaque;
+	int r = play(PREPARE, state->step);
 
 	state->victims = victims;
 	undo->version = 1;
-	return play(PREPARE, state->step) ? brunt_fail(err, EIO, "prepare failed") : 0;
+	return r ? brunt_fail(err, -r, "prepare failed") : 0;
 }
 
 static int fake_attach(void *opaque, struct brunt_error *err)
@@ -123,6 +125,7 @@ static int fake_poll(void *opaque, struct brunt_hits *ret)
 	ret->hit = state->step + 7;
 	ret->target_gone = script.gone;
 	ret->detached = script.detached;
+	ret->lapsed = script.lapsed;
 	return play(POLL, state->step);
 }
 
@@ -571,7 +574,7 @@ static void what_cannot_be_disarmed_is_residue_and_the_others_are_undone(void **
 		script.fail_step = bad;
 		before = brunt_now();
 		assert_int_equal(brunt_held_revert_all(held, &err), -EBUSY);
-		assert_true(brunt_now() - before < BRUNT_S); /* bounded */
+		assert_true(brunt_now() - before < 20 * BRUNT_S); /* bounded */
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(script.in_effect[i], i == bad);
 		assert_int_equal(brunt_held_count(held), 1);
@@ -773,6 +776,56 @@ static void a_lost_link_is_told_once(void **state)
 	drop_held();
 }
 
+/* Its program let itself go: the link is there and nothing else would tell. */
+static void a_fault_that_lapses_alone_is_told_as_lost(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	make_plan(&fake);
+	make_held();
+	assert_int_equal(brunt_held_apply(held, 0, brunt_now() + 60 * BRUNT_S, &err), 0);
+	brunt_held_poll(held);
+	assert_null(find_report(BRUNT_REPORT_LOST, 0));
+	script.lapsed = true;
+	brunt_held_poll(held);
+	assert_int_equal(find_report(BRUNT_REPORT_LOST, 0)->code, -ETIME);
+	assert_int_equal(brunt_held_revert_all(held, &err), 0);
+	assert_nothing_left();
+	drop_held();
+}
+
+static void a_fault_that_lapsed_since_the_last_poll_is_told_when_it_is_undone(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	make_plan(&fake);
+	make_held();
+	assert_int_equal(brunt_held_apply(held, 0, brunt_now() + 60 * BRUNT_S, &err), 0);
+	script.lapsed = true;
+	assert_int_equal(brunt_held_revert_all(held, &err), 0);
+	assert_int_equal(find_report(BRUNT_REPORT_LOST, 0)->code, -ETIME);
+	assert_nothing_left();
+	drop_held();
+}
+
+/* The holder tells that for all of them together. */
+static void a_fault_that_lapses_with_the_holder_is_not_told_as_lost(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	make_plan(&fake);
+	make_held();
+	assert_int_equal(brunt_held_apply(held, 0, 1, &err), 0);
+	script.lapsed = true;
+	brunt_held_poll(held);
+	assert_int_equal(brunt_held_revert_all(held, &err), 0);
+	assert_null(find_report(BRUNT_REPORT_LOST, 0));
+	drop_held();
+}
+
 static void a_target_that_dies_while_held_is_told(void **state)
 {
 	struct brunt_error err = { 0 };
@@ -806,18 +859,26 @@ static void a_target_that_the_run_itself_killed_is_no_loss(void **state)
 	drop_held();
 }
 
+/* A fault on a process that is dead at the first look: none lives by that start time. */
+static void hold_a_followed_one(void)
+{
+	struct brunt_error err = { 0 };
+
+	make_plan(&fake);
+	targets[0].resolve = BRUNT_RESOLVE_FOLLOW;
+	targets[0].kind = BRUNT_TARGET_PROCESS;
+	plan.blast_radius.victims = 2;
+	finder.pid = getpid();
+	make_held();
+	assert_int_equal(brunt_held_apply(held, 0, 1, &err), 0);
+}
+
 static void a_followed_target_is_hit_again_after_its_restart(void **state)
 {
 	struct brunt_error err = { 0 };
 
 	(void)state;
-	make_plan(&fake);
-	targets[0].resolve = BRUNT_RESOLVE_FOLLOW;
-	targets[0].kind = BRUNT_TARGET_PROCESS;
-	plan.blast_radius.victims = 2;
-	finder.pid = getpid(); /* does not live by that start time: dead at the first look */
-	make_held();
-	assert_int_equal(brunt_held_apply(held, 0, 1, &err), 0);
+	hold_a_followed_one();
 	finder.code = -ESRCH; /* not back yet */
 	brunt_held_poll(held);
 	assert_int_equal(script.attaches[0], 1);
@@ -835,6 +896,40 @@ static void a_followed_target_is_hit_again_after_its_restart(void **state)
 	brunt_held_poll(held);
 	assert_int_equal(find_report(BRUNT_REPORT_LOST, 0)->code, -EDQUOT);
 	assert_int_equal(script.attaches[0], 2);
+	assert_int_equal(brunt_held_revert_all(held, &err), 0);
+	assert_nothing_left();
+	drop_held();
+}
+
+/* Found, and gone again before the fault was ready for it: by then it was undone where it was. */
+static void a_followed_target_that_goes_while_the_fault_moves_is_told_as_lost(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	hold_a_followed_one();
+	finder.code = -ESRCH; /* nobody there yet: it is still held where it was */
+	brunt_held_poll(held);
+	assert_true(script.in_effect[0]);
+	assert_null(find_report(BRUNT_REPORT_LOST, 0));
+	finder.code = 0;
+	finder.pid = 2000;
+	script.fail_op = PREPARE;
+	script.fail_step = 0;
+	script.fail_count = 1;
+	script.fail_code = -ESRCH;
+	brunt_held_poll(held);
+	assert_int_equal(script.attaches[0], 1);
+	assert_int_equal(script.detaches[0], 1);
+	assert_false(script.in_effect[0]);
+	assert_non_null(find_report(BRUNT_REPORT_LOST, 0));
+	assert_int_equal(find_report(BRUNT_REPORT_LOST, 0)->code, -ESRCH);
+	assert_string_equal(find_report(BRUNT_REPORT_LOST, 0)->text, "prepare failed");
+	/* once */
+	report_count = 0;
+	brunt_held_poll(held);
+	assert_null(find_report(BRUNT_REPORT_LOST, 0));
+	assert_int_equal(script.attaches[0], 1);
 	assert_int_equal(brunt_held_revert_all(held, &err), 0);
 	assert_nothing_left();
 	drop_held();
@@ -913,9 +1008,13 @@ int main(void)
 		cmocka_unit_test(all_targets_together_must_fit_before_anything_is_touched),
 		cmocka_unit_test(a_missing_target_may_still_come_when_there_are_services),
 		cmocka_unit_test(a_lost_link_is_told_once),
+		cmocka_unit_test(a_fault_that_lapses_alone_is_told_as_lost),
+		cmocka_unit_test(a_fault_that_lapsed_since_the_last_poll_is_told_when_it_is_undone),
+		cmocka_unit_test(a_fault_that_lapses_with_the_holder_is_not_told_as_lost),
 		cmocka_unit_test(a_target_that_dies_while_held_is_told),
 		cmocka_unit_test(a_target_that_the_run_itself_killed_is_no_loss),
 		cmocka_unit_test(a_followed_target_is_hit_again_after_its_restart),
+		cmocka_unit_test(a_followed_target_that_goes_while_the_fault_moves_is_told_as_lost),
 		cmocka_unit_test(nothing_is_applied_after_everything_was_reverted_for_good),
 		cmocka_unit_test(what_waits_is_waited_for_at_the_end_only),
 		cmocka_unit_test(what_does_not_settle_is_residue),

@@ -17,7 +17,7 @@
 #include "brunt/error.h"
 #include "brunt/json.h"
 #include "brunt/memory.h"
-#include "fault/impairment.h"
+#include "network/impairment.h"
 
 struct fault {
 	int before; /* the part need not come first */

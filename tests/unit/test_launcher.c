@@ -108,7 +108,7 @@ static void send_verb(const struct bench *bench, uint32_t kind, uint32_t index, 
 	assert_int_equal(send(bench->socket, &verb, sizeof(verb), MSG_NOSIGNAL), sizeof(verb));
 }
 
-/* The next report, with its descriptor in *ret_fd (-1: none); fails the test after 10 s. False: end of file. */
+/* The next report, with its descriptor in *ret_fd (-1: none); fails the test after 30 s. False: end of file. */
 static bool receive(const struct bench *bench, struct brunt_launch_report *ret, int *ret_fd)
 {
 	union {
@@ -123,7 +123,7 @@ static bool receive(const struct bench *bench, struct brunt_launch_report *ret, 
 	struct cmsghdr *header;
 	ssize_t size;
 
-	assert_int_equal(poll(&polled, 1, 10000), 1);
+	assert_int_equal(poll(&polled, 1, 30000), 1);
 	size = recvmsg(bench->socket, &message, MSG_CMSG_CLOEXEC);
 	*ret_fd = -1;
 	if (size <= 0)
@@ -154,12 +154,12 @@ static struct brunt_launch_report expect(const struct bench *bench, uint32_t kin
 	return report;
 }
 
-/* All that comes until the end of file, or 10 s; closes fd. */
+/* All that comes until the end of file, or 30 s; closes fd. */
 static const char *drain(int fd, char *buf, size_t size)
 {
 	size_t used = 0;
 
-	for (uint64_t until = brunt_now() + 10 * S; brunt_now() < until && used + 1 < size;) {
+	for (uint64_t until = brunt_now() + 30 * S; brunt_now() < until && used + 1 < size;) {
 		ssize_t got = read(fd, buf + used, size - 1 - used);
 
 		if (got == 0)
@@ -277,7 +277,7 @@ static int tear_down(void **state)
 		(void)kill(bench->launcher, SIGKILL);
 		(void)waitpid(bench->launcher, NULL, 0);
 	}
-	assert_true(becomes(bench->mark, 0, S));
+	assert_true(becomes(bench->mark, 0, 20 * S));
 	if (*bench->setup.run_cgroup) { /* of a launcher that was killed: the recoverer's task in a run */
 		(void)snprintf(path, sizeof(path), "find '%s%s' -depth -type d -exec rmdir {} ';' 2>/dev/null || :",
 			       bench->setup.cgroup_mount, bench->setup.run_cgroup);
@@ -340,7 +340,7 @@ static void a_service_starts_is_seen_from_outside_and_stops(void **state)
 	assert_int_equal(report.verb, BRUNT_LAUNCH_START);
 	assert_int_equal(report.index, 1);
 	assert_int_equal(report.sequence, 7);
-	assert_true(report.at > brunt_now() - 5 * S && report.at <= brunt_now());
+	assert_true(report.at > brunt_now() - 60 * S && report.at <= brunt_now());
 
 	assert_int_equal(slot->pid, report.pid);
 	assert_int_equal(slot->generation, 1);
@@ -384,7 +384,7 @@ static void a_service_that_ignores_sigterm_is_killed_after_five_seconds(void **s
 	send_verb(bench, BRUNT_LAUNCH_STOP, 0, 2);
 	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 	assert_int_equal(WTERMSIG(report.status), SIGKILL);
-	assert_in_range(brunt_now() - asked, 4900 * MS, 6000 * MS);
+	assert_in_range(brunt_now() - asked, 4900 * MS, 15000 * MS);
 	assert_int_equal(count_processes(bench->mark), 0);
 }
 
@@ -612,7 +612,7 @@ static void a_service_that_dies_comes_up_again_after_its_delay(void **state)
 	needs_root(); /* to kill another user's process */
 	RUN(bench->services[0].run, "sleep", bench->mark);
 	bench->services[0].has_restart = true;
-	bench->services[0].restart = 200 * MS;
+	bench->services[0].restart = 2 * S; /* longer than what a machine with much else to do may stop for */
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 5);
 	report = expect(bench, BRUNT_LAUNCHED, NULL);
@@ -625,7 +625,7 @@ static void a_service_that_dies_comes_up_again_after_its_delay(void **state)
 	assert_int_equal(WTERMSIG(report.status), SIGKILL);
 	report = expect(bench, BRUNT_LAUNCHED, NULL);
 	assert_int_equal(report.sequence, 5);
-	assert_in_range(report.at - died, 195 * MS, 1000 * MS);
+	assert_in_range(report.at - died, 1995 * MS, 15000 * MS);
 	assert_int_not_equal(report.pid, first);
 	assert_int_equal(bench->shared->services[0].generation, 2);
 	assert_int_equal(bench->shared->services[0].pid, report.pid);
@@ -635,7 +635,7 @@ static void a_service_that_dies_comes_up_again_after_its_delay(void **state)
 	send_verb(bench, BRUNT_LAUNCH_STOP, 0, 6); /* while it waits for its restart */
 	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 	assert_false(report.restarting);
-	(void)usleep(300000);
+	(void)usleep(2300000);
 	assert_int_equal(count_processes(bench->mark), 0);
 }
 
@@ -650,13 +650,13 @@ static void cancelling_a_command_kills_its_whole_tree(void **state)
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_STEP, 1, 3);
 	(void)expect(bench, BRUNT_LAUNCHED, NULL);
-	assert_true(becomes(bench->mark, 3, 5 * S));
+	assert_true(becomes(bench->mark, 3, 20 * S));
 	send_verb(bench, BRUNT_LAUNCH_CANCEL, 0, 2); /* no such command */
 	send_verb(bench, BRUNT_LAUNCH_CANCEL, 0, 3);
 	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 	assert_int_equal(report.sequence, 3);
 	assert_int_equal(WTERMSIG(report.status), SIGKILL);
-	assert_true(becomes(bench->mark, 0, S));
+	assert_true(becomes(bench->mark, 0, 20 * S));
 }
 
 static void cancelling_without_cgroups_kills_the_process_group(void **state)
@@ -670,11 +670,11 @@ static void cancelling_without_cgroups_kills_the_process_group(void **state)
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_STEP, 1, 3);
 	(void)expect(bench, BRUNT_LAUNCHED, NULL);
-	assert_true(becomes(bench->mark, 3, 5 * S));
+	assert_true(becomes(bench->mark, 3, 20 * S));
 	send_verb(bench, BRUNT_LAUNCH_CANCEL, 0, 3);
 	report = expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 	assert_int_equal(WTERMSIG(report.status), SIGKILL);
-	assert_true(becomes(bench->mark, 0, S));
+	assert_true(becomes(bench->mark, 0, 20 * S));
 }
 
 static void a_prepare_line_that_hangs_can_be_stopped(void **state)
@@ -686,7 +686,7 @@ static void a_prepare_line_that_hangs_can_be_stopped(void **state)
 	RUN(bench->services[0].run, "true");
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 1);
-	assert_true(becomes(bench->mark, 1, 5 * S));
+	assert_true(becomes(bench->mark, 1, 20 * S));
 	send_verb(bench, BRUNT_LAUNCH_STOP, 0, 2);
 	(void)expect(bench, BRUNT_LAUNCH_EXITED, NULL);
 	assert_int_equal(count_processes(bench->mark), 0);
@@ -704,7 +704,7 @@ static void a_service_lives_in_its_cgroup_with_all_its_children(void **state)
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 1);
 	(void)expect(bench, BRUNT_LAUNCHED, NULL);
-	assert_true(becomes(bench->mark, 2, 5 * S));
+	assert_true(becomes(bench->mark, 2, 20 * S));
 	(void)snprintf(path, sizeof(path), "%s%s/first/cgroup.procs", bench->setup.cgroup_mount,
 		       bench->setup.run_cgroup);
 	file = fopen(path, "r");
@@ -735,7 +735,7 @@ static void start_a_family(struct bench *bench)
 	start(bench);
 	send_verb(bench, BRUNT_LAUNCH_START, 0, 1);
 	(void)expect(bench, BRUNT_LAUNCHED, NULL);
-	assert_true(becomes(bench->mark, 2, 5 * S));
+	assert_true(becomes(bench->mark, 2, 20 * S));
 }
 
 static void killing_the_launcher_leaves_none_of_its_processes(void **state)
@@ -744,7 +744,7 @@ static void killing_the_launcher_leaves_none_of_its_processes(void **state)
 
 	start_a_family(bench);
 	assert_int_equal(kill(bench->launcher, SIGKILL), 0);
-	assert_true(becomes(bench->mark, 0, S));
+	assert_true(becomes(bench->mark, 0, 20 * S));
 }
 
 static void when_the_controllers_end_closes_everything_ends(void **state)
@@ -756,7 +756,7 @@ static void when_the_controllers_end_closes_everything_ends(void **state)
 	start_a_family(bench);
 	(void)close(bench->socket);
 	bench->socket = -1;
-	assert_true(becomes(bench->mark, 0, S));
+	assert_true(becomes(bench->mark, 0, 20 * S));
 	assert_int_equal(waitpid(bench->launcher, &status, 0), bench->launcher);
 	bench->launcher = 0;
 	assert_int_equal(status, 0);
@@ -819,19 +819,22 @@ static void orphans_are_reaped(void **state)
 	FILE *file;
 	char line[256];
 	int status;
+	bool left = true;
 
 	run_step(bench, NULL, "for i in 1 2 3 4 5 6 7 8; do (sh -c 'sleep 0.1' &) ; done; echo done", seen,
 		 sizeof(seen), &status);
-	(void)usleep(300000);
 	/* Children of the launcher that are zombies would be in its list of children. */
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", bench->launcher, bench->launcher);
-	file = fopen(path, "r");
-	if (!file) {
-		print_message("# this kernel does not list children\n");
-		skip();
+	for (uint64_t until = brunt_now() + 20 * S; left && brunt_now() < until; moment()) {
+		file = fopen(path, "r");
+		if (!file) {
+			print_message("# this kernel does not list children\n");
+			skip();
+		}
+		left = fgets(line, sizeof(line), file);
+		(void)fclose(file);
 	}
-	assert_null(fgets(line, sizeof(line), file));
-	(void)fclose(file);
+	assert_false(left);
 }
 
 static void a_controller_that_does_not_read_does_not_block_the_launcher(void **state)
@@ -900,7 +903,7 @@ static int as_ordinary_user(struct bench *bench)
 	}
 	start_a_family(bench);
 	(void)kill(bench->launcher, SIGKILL);
-	return becomes(bench->mark, 0, S) ? 0 : 1;
+	return becomes(bench->mark, 0, 20 * S) ? 0 : 1;
 }
 
 static void an_ordinary_user_has_a_launcher_or_is_told_why_not(void **state)

@@ -36,8 +36,8 @@ static void a_lapsed_lease_stays_lapsed(void **state)
 	assert_int_equal(lease.expires, 1000);
 }
 
-/* Runs act in a child with a timer that is set to 60 ms from now; returns its wait status. */
-static int with_deadman(void (*act)(struct brunt_deadman *deadman))
+/* Runs act in a child with a timer that is set to so long from now; returns its wait status. */
+static int with_deadman(void (*act)(struct brunt_deadman *deadman), uint64_t ns)
 {
 	pid_t pid = fork();
 	int status;
@@ -45,7 +45,7 @@ static int with_deadman(void (*act)(struct brunt_deadman *deadman))
 	if (!pid) {
 		struct brunt_deadman deadman = { 0 };
 
-		if (brunt_deadman_make(&deadman, NULL) || brunt_deadman_set(&deadman, brunt_now() + 60 * BRUNT_MS))
+		if (brunt_deadman_make(&deadman, NULL) || brunt_deadman_set(&deadman, brunt_now() + ns))
 			_exit(9);
 		act(&deadman);
 		_exit(0);
@@ -68,9 +68,9 @@ static void stop_oneself(struct brunt_deadman *deadman)
 
 static void renew(struct brunt_deadman *deadman)
 {
-	for (int i = 0; i < 10; i++) {
-		(void)usleep(20000);
-		if (brunt_deadman_set(deadman, brunt_now() + 200 * BRUNT_MS))
+	for (int i = 0; i < 5; i++) {
+		(void)usleep(500000);
+		if (brunt_deadman_set(deadman, brunt_now() + 20 * BRUNT_S))
 			_exit(8);
 	}
 }
@@ -79,18 +79,18 @@ static void disarm(struct brunt_deadman *deadman)
 {
 	if (brunt_deadman_set(deadman, 0))
 		_exit(8);
-	(void)usleep(150000);
+	(void)usleep(2200000);
 }
 
 static void the_dead_mans_timer_kills_who_does_not_renew(void **state)
 {
 	(void)state;
-	assert_true(WIFSIGNALED(with_deadman(sleep_on)));
+	assert_true(WIFSIGNALED(with_deadman(sleep_on, 60 * BRUNT_MS)));
 }
 
 static void the_dead_mans_timer_kills_who_is_stopped(void **state)
 {
-	int status = with_deadman(stop_oneself);
+	int status = with_deadman(stop_oneself, 60 * BRUNT_MS);
 
 	(void)state;
 	assert_true(WIFSIGNALED(status));
@@ -100,13 +100,13 @@ static void the_dead_mans_timer_kills_who_is_stopped(void **state)
 static void the_dead_mans_timer_spares_who_renews(void **state)
 {
 	(void)state;
-	assert_int_equal(with_deadman(renew), 0);
+	assert_int_equal(with_deadman(renew, 2 * BRUNT_S), 0);
 }
 
 static void the_dead_mans_timer_can_be_disarmed(void **state)
 {
 	(void)state;
-	assert_int_equal(with_deadman(disarm), 0);
+	assert_int_equal(with_deadman(disarm, 2 * BRUNT_S), 0);
 }
 
 int main(void)

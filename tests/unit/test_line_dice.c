@@ -13,7 +13,7 @@
 
 #include "brunt/memory.h"
 #include "brunt/units.h"
-#include "fault/line_dice.h"
+#include "line/line_dice.h"
 
 #define MANY 400000
 #define NOW  (1000 * BRUNT_S)

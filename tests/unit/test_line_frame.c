@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "brunt/memory.h"
-#include "fault/line_frame.h"
+#include "line/line_frame.h"
 
 #define HEADER sizeof(struct virtio_net_hdr)
 #define MAX    70000

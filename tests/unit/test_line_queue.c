@@ -14,9 +14,9 @@
 
 #include "brunt/memory.h"
 #include "brunt/units.h"
-#include "fault/impairment.h"
-#include "fault/line_frame.h"
-#include "fault/line_queue.h"
+#include "network/impairment.h"
+#include "line/line_frame.h"
+#include "line/line_queue.h"
 
 #define HEADER sizeof(struct virtio_net_hdr)
 #define NOW    (1000 * BRUNT_S)

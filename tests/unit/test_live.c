@@ -250,13 +250,13 @@ static void a_pipe_gets_plain_lines_as_they_happen_then_the_summary(void **state
 
 	start(&screen, false, BRUNT_OUTPUT_TEXT, "xterm");
 	feed_file(&screen, LAB_JOURNAL("passed"));
-	char *text = read_out(&screen, 10000, "verdict passed, exit 0\n");
+	char *text = read_out(&screen, 20000, "verdict passed, exit 0\n");
 
 	assert_non_null(strstr(text, "10:00:00.000  run 7f3a0001 of 'checkout-survives-a-lossy-backend', seed 42\n"));
 	assert_null(strchr(text, '\033'));
 	free(text);
 	close(screen.events);
-	text = read_out(&screen, 10000, NULL);
+	text = read_out(&screen, 20000, NULL);
 	assert_int_equal(strncmp(text, "\nPASSED  checkout", 17), 0);
 	free(text);
 	assert_int_equal(finish(&screen), 0);
@@ -270,7 +270,7 @@ static void json_is_one_document_at_the_end_and_quiet_is_nothing(void **state)
 	start(&screen, false, BRUNT_OUTPUT_JSON, "xterm");
 	feed_file(&screen, LAB_JOURNAL("aborted"));
 	close(screen.events);
-	char *text = read_out(&screen, 10000, NULL);
+	char *text = read_out(&screen, 20000, NULL);
 	json_t *document = json_loads(text, 0, NULL);
 
 	assert_string_equal(lab_text(document, "verdict"), "aborted");
@@ -281,7 +281,7 @@ static void json_is_one_document_at_the_end_and_quiet_is_nothing(void **state)
 	start(&screen, false, BRUNT_OUTPUT_QUIET, "xterm");
 	feed_file(&screen, LAB_JOURNAL("aborted"));
 	close(screen.events);
-	text = read_out(&screen, 10000, NULL);
+	text = read_out(&screen, 20000, NULL);
 	assert_string_equal(text, "");
 	free(text);
 	assert_int_equal(finish(&screen), 0);
@@ -297,7 +297,7 @@ static void a_pipe_that_ends_without_a_verdict_ends_in_an_error(void **state)
 	start(&screen, false, BRUNT_OUTPUT_JSON, "xterm");
 	assert_int_equal(write(screen.events, line, sizeof(line) - 1), sizeof(line) - 1);
 	close(screen.events);
-	char *text = read_out(&screen, 10000, NULL);
+	char *text = read_out(&screen, 20000, NULL);
 	json_t *document = json_loads(text, 0, NULL);
 
 	assert_string_equal(lab_text(document, "verdict"), "error");
@@ -316,10 +316,15 @@ static void a_terminal_gets_the_view_and_its_settings_and_cursor_back(void **sta
 	start(&screen, true, BRUNT_OUTPUT_TEXT, "xterm");
 	assert_int_equal(tcgetattr(screen.terminal, &before), 0);
 	feed_file(&screen, LAB_JOURNAL("passed"));
-	char *text = read_out(&screen, 10000, "q abort");
+	char *text = read_out(&screen, 20000, "lossy-a"); /* not before it has read so far */
 
 	assert_non_null(strstr(text, "\033[?25l"));
 	assert_non_null(strstr(text, "lossy-a"));
+	if (!strstr(text, "q abort")) { /* at the end of a frame, which may come in pieces */
+		free(text);
+		text = read_out(&screen, 20000, "q abort");
+		assert_non_null(strstr(text, "q abort"));
+	}
 	free(text);
 	assert_int_equal(tcgetattr(screen.terminal, &during), 0);
 	assert_false(during.c_lflag & (ICANON | ECHO));
@@ -333,12 +338,16 @@ static void a_terminal_gets_the_view_and_its_settings_and_cursor_back(void **sta
 	kill(screen.pid, SIGTERM);
 	kill(screen.pid, SIGTSTP);
 	close(screen.events);
-	text = read_out(&screen, 10000, "\033[?25h");
+	text = read_out(&screen, 20000, "\033[?25h");
 	assert_non_null(strstr(text, "PASSED"));
 	assert_non_null(strstr(text, "\033[?25h"));
 	free(text);
-	usleep(50000);
-	assert_int_equal(tcgetattr(screen.terminal, &after), 0);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(tcgetattr(screen.terminal, &after), 0);
+		if (after.c_lflag == before.c_lflag)
+			break;
+		usleep(10000);
+	}
 	assert_int_equal(after.c_lflag, before.c_lflag);
 	assert_int_equal(finish(&screen), 0);
 }
@@ -349,8 +358,10 @@ static void the_view_is_drawn_at_most_ten_times_a_second(void **state)
 	struct screen screen;
 	static const char line[] = "{\"event\":\"note\",\"at_ns\":1,\"wall\":\"\",\"text\":\"x\"}\n";
 	unsigned frames = 0;
+	uint64_t begun, took;
 
 	start(&screen, true, BRUNT_OUTPUT_TEXT, "xterm");
+	begun = brunt_now();
 	/* A flood for a second, while the frames are read. */
 	for (int i = 0; i < 100; i++) {
 		for (int j = 0; j < 20; j++)
@@ -361,11 +372,12 @@ static void the_view_is_drawn_at_most_ten_times_a_second(void **state)
 			frames++;
 		free(text);
 	}
+	took = brunt_now() - begun;
 	close(screen.events);
-	free(read_out(&screen, 5000, "\033[?25h"));
+	free(read_out(&screen, 20000, "\033[?25h"));
 	assert_int_equal(finish(&screen), 0);
 	/* 100 x 10..30 ms: two seconds or so, hence some twenty frames; never one for each of the 2000 lines. */
-	assert_in_range(frames, 3, 45);
+	assert_in_range(frames, 3, took / (100 * BRUNT_MS) + 25);
 }
 
 static void a_dumb_terminal_gets_plain_lines(void **state)
@@ -375,7 +387,7 @@ static void a_dumb_terminal_gets_plain_lines(void **state)
 
 	start(&screen, true, BRUNT_OUTPUT_TEXT, "dumb");
 	feed_file(&screen, LAB_JOURNAL("passed"));
-	char *text = read_out(&screen, 10000, "verdict passed");
+	char *text = read_out(&screen, 20000, "verdict passed");
 
 	assert_null(strchr(text, '\033'));
 	free(text);

@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 
-#include "fault/bpf.h"
+#include "program/bpf.h"
 #include "fault/drop.h"
 
 /* As in injector/fault/network_partition.c. */
@@ -188,14 +188,14 @@ static void an_established_connection_is_cut_and_lives_on_afterwards(void **unus
 	assert_int_equal(connect(client, (struct sockaddr *)&at, size), 0);
 	lab_enter("/");
 	server = accept(listener, NULL, NULL);
-	assert_true(talks(client, server, 1000) && talks(server, client, 1000));
+	assert_true(talks(client, server, 10000) && talks(server, client, 10000));
 	lab_load(&f, "network.partition");
 	lab_hold(&f, lab_cgroup_item(lab.cgroup), LAB_LEASE);
 	assert_false(talks(client, server, 150));
 	assert_false(talks(server, client, 150));
 	lab_release(&f);
-	assert_true(talks(client, server, 5000)); /* what was lost is sent again first */
-	assert_true(talks(server, client, 5000));
+	assert_true(talks(client, server, 20000)); /* what was lost is sent again first */
+	assert_true(talks(server, client, 20000));
 	lab_unload(&f);
 	close(client);
 	close(server);

@@ -26,10 +26,10 @@
 #include "brunt/fault.h"
 #include "brunt/memory.h"
 #include "brunt/target.h"
-#include "fault/connections.h"
-#include "fault/namespaces.h"
-#include "fault/owners.h"
-#include "fault/reset_find.h"
+#include "network/connections.h"
+#include "network/namespaces.h"
+#include "network/owners.h"
+#include "network/reset_find.h"
 
 #define PAIRS 20
 #define PORT  7001

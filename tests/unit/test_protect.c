@@ -3,11 +3,15 @@
 #include "bpf_lab.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
-#include "fault/protect.h"
+#include "brunt/clock.h"
+#include "brunt/units.h"
+#include "network/names.h"
+#include "network/protect.h"
 
 /* A TCP connection on loopback; its server's end plays sshd's. */
 struct login {
@@ -75,6 +79,7 @@ static enum brunt_harm harm(const void *params, const struct brunt_endpoint *own
 static const struct brunt_injector network_fault = { .name = "test.network", .harm = harm };
 static const struct brunt_injector other_fault = { .name = "test.other" };
 
+static const struct brunt_names *looked_up;
 static char notes[512];
 static struct brunt_error err;
 
@@ -84,7 +89,7 @@ static int check(const struct brunt_ways *ways, struct rules *rules, struct brun
 	const struct brunt_victims victims = { .items = &item, .matched = 1, .picked = 1 };
 
 	err.msg[0] = '\0';
-	return brunt_ways_check(ways, &fault, &victims, lab.mount, allowed, notes, sizeof(notes), &err);
+	return brunt_ways_check(ways, &fault, &victims, looked_up, lab.mount, allowed, notes, sizeof(notes), &err);
 }
 
 static struct brunt_item interface_item(const char *name)
@@ -94,6 +99,16 @@ static struct brunt_item interface_item(const char *name)
 	(void)snprintf(item.name, sizeof(item.name), "%s", name);
 	item.interface_index = if_nametoindex(name);
 	return item;
+}
+
+/* Another name of 127.0.0.1 than localhost, whatever this host's own resolver knows. */
+#define ALIAS "alias.brunt.test"
+
+int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	return __real_getaddrinfo(node && !strcmp(node, ALIAS) ? "127.0.0.1" : node, service, hints, ret);
 }
 
 /* In a child that has another environment: how many ways a login gives. */
@@ -248,6 +263,104 @@ static void a_fault_that_would_cut_the_session_is_refused(void **unused)
 	log_out(&login);
 }
 
+/* What these names stand for, which checks know from now on. */
+static struct brunt_names *look_up(const struct brunt_list *question)
+{
+	struct brunt_names *names = NULL;
+
+	assert_int_equal(brunt_names_start(&question, 1, NULL, 0, &names, &err), 0);
+	assert_int_equal(brunt_names_await(names, brunt_now() + 20 * BRUNT_S, &err), 0);
+	looked_up = names;
+	return names;
+}
+
+static void a_name_that_stands_for_the_session_is_refused(void **unused)
+{
+	struct brunt_endpoint rule = end("localhost"), asked = rule, spared = end("LOCALHOST");
+	struct rules rules = { .harm = BRUNT_HARM_CUTS, .to = { &rule, 1 } };
+	const struct brunt_list question = { &asked, 1 };
+	struct brunt_names *names;
+	struct brunt_ways ways;
+	struct login login;
+	char text[64];
+
+	(void)unused;
+	LAB_NEEDED();
+	login = log_in(lab.cgroup);
+	ways = way_of(&login);
+	/* nobody knows yet what it stands for */
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	names = look_up(&question);
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	assert_non_null(strstr(err.msg, "would cut the SSH session"));
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 1 << BRUNT_WAY_SSH), 0);
+	assert_string_equal(notes, "cuts your SSH session");
+	(void)snprintf(text, sizeof(text), "localhost:%u/tcp", login.client_port);
+	rule = end(text);
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	rule = end("localhost/udp");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	rule = end("localhost:1");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	/* another name, of which nothing was asked */
+	rule = end("elsewhere.test");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	/* the same one is spared */
+	rule = end("localhost");
+	rules.except = (struct brunt_list){ &spared, 1 };
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	looked_up = NULL;
+	brunt_names_stop(names);
+	log_out(&login);
+}
+
+static void each_end_goes_by_any_of_its_names(void **unused)
+{
+	struct brunt_endpoint to = end("localhost"), local = end(ALIAS);
+	struct brunt_endpoint all[] = { to, local };
+	struct rules rules = { .to = { &to, 1 }, .local = { &local, 1 }, .harm = BRUNT_HARM_CUTS };
+	const struct brunt_list question = { all, BRUNT_COUNT(all) };
+	struct brunt_names *names;
+	struct brunt_ways ways;
+	struct login login;
+	char text[64];
+
+	(void)unused;
+	LAB_NEEDED();
+	login = log_in(lab.cgroup);
+	ways = way_of(&login);
+	names = look_up(&question);
+	/* both ends have the same address, and each is told by another name */
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	assert_non_null(strstr(err.msg, "would cut the SSH session"));
+	to = end(ALIAS);
+	local = end("localhost");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	/* by name and by address */
+	local = end("127.0.0.1");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	to = end("127.0.0.1");
+	local = end(ALIAS);
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	/* each with its own port, and not with the other's */
+	(void)snprintf(text, sizeof(text), "localhost:%u", login.client_port);
+	to = end(text);
+	(void)snprintf(text, sizeof(text), ALIAS ":%u", login.server_port);
+	local = end(text);
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	(void)snprintf(text, sizeof(text), ALIAS ":%u", login.client_port);
+	local = end(text);
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	/* an end that the fault is not about */
+	local = end("10.0.0.1");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	local = end("elsewhere.test");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	looked_up = NULL;
+	brunt_names_stop(names);
+	log_out(&login);
+}
+
 static void only_a_target_on_its_way_cuts_it(void **unused)
 {
 	struct rules rules = { .harm = BRUNT_HARM_CUTS };
@@ -293,7 +406,7 @@ static void only_a_target_on_its_way_cuts_it(void **unused)
 	assert_int_equal(check(&ways, &rules, item, 0), 0);
 	item.picked = true;
 	assert_int_equal(check(&ways, &rules, item, 0), -EDQUOT);
-	assert_int_equal(brunt_ways_check(&ways, &fault, &victims, lab.mount, 0, notes, sizeof(notes), &err), 0);
+	assert_int_equal(brunt_ways_check(&ways, &fault, &victims, NULL, lab.mount, 0, notes, sizeof(notes), &err), 0);
 	log_out(&login);
 	assert_int_equal(rmdir(path), 0);
 }
@@ -341,7 +454,7 @@ static void an_interface_below_the_one_with_the_address_is_on_the_way(void **unu
 
 static void name_servers_are_found_and_protected(void **unused)
 {
-	struct brunt_endpoint all = end("0.0.0.0/0"), dns = end(":53");
+	struct brunt_endpoint all = end("0.0.0.0/0"), dns = end(":53"), own = end("127.0.0.1");
 	struct rules rules = { .to = { &all, 1 }, .harm = BRUNT_HARM_CUTS };
 	char path[] = "/tmp/brunt-test-XXXXXX";
 	struct brunt_ways ways = { .count = 0 };
@@ -362,6 +475,12 @@ static void name_servers_are_found_and_protected(void **unused)
 	assert_non_null(strstr(err.msg, "name server 127.0.0.53:53/udp"));
 	assert_int_equal(check(&ways, &rules, interface_item("lo"), 1 << BRUNT_WAY_SSH), -EDQUOT);
 	assert_int_equal(check(&ways, &rules, interface_item("lo"), 1 << BRUNT_WAY_RESOLVER), 0);
+	/* our own end has an address, too */
+	rules.local = (struct brunt_list){ &own, 1 };
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), -EDQUOT);
+	own = end("127.0.0.9");
+	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
+	rules.local.count = 0;
 	rules.except = (struct brunt_list){ &dns, 1 };
 	assert_int_equal(check(&ways, &rules, interface_item("lo"), 0), 0);
 	rules.except.count = 0;
@@ -410,6 +529,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_session_is_found_by_its_variable_and_among_the_ancestors),
 		cmocka_unit_test(the_session_is_found_by_the_sockets_of_sshd),
 		cmocka_unit_test(a_fault_that_would_cut_the_session_is_refused),
+		cmocka_unit_test(a_name_that_stands_for_the_session_is_refused),
+		cmocka_unit_test(each_end_goes_by_any_of_its_names),
 		cmocka_unit_test(only_a_target_on_its_way_cuts_it),
 		cmocka_unit_test(an_interface_below_the_one_with_the_address_is_on_the_way),
 		cmocka_unit_test(name_servers_are_found_and_protected),

@@ -26,9 +26,9 @@
 
 #include "brunt/error.h"
 #include "brunt/memory.h"
-#include "fault/impairment.h"
-#include "fault/qdisc.h"
-#include "fault/nlask.h"
+#include "network/impairment.h"
+#include "network/qdisc.h"
+#include "network/nlask.h"
 
 /* ---- a kernel that answers as it is told ---- */
 

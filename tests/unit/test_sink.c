@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -90,7 +91,7 @@ static void a_reader_that_stalls_costs_samples_but_neither_time_nor_important_li
 	brunt_sink_write(sink, "{\"abort\":1}", 11, true);
 	fill(sink, 15000);
 	brunt_sink_write(sink, "{\"verdict\":1}", 13, true);
-	assert_true(brunt_now() - begin < 5 * BRUNT_S);
+	assert_true(brunt_now() - begin < 20 * BRUNT_S);
 	assert_true(brunt_sink_dropped(sink) > 15000);
 	assert_false(brunt_sink_broken(sink));
 
@@ -198,7 +199,7 @@ static void flush_gives_up_in_time(void **state)
 
 	assert_int_equal(brunt_sink_flush(sink, 50 * BRUNT_MS), -ETIMEDOUT);
 	assert_true(brunt_now() - begin >= 50 * BRUNT_MS);
-	assert_true(brunt_now() - begin < 2 * BRUNT_S);
+	assert_true(brunt_now() - begin < 20 * BRUNT_S);
 	brunt_sink_free(sink);
 	close(fds[0]);
 }
@@ -265,7 +266,7 @@ static void lines_are_in_the_file_while_the_pipe_is_still_open(void **state)
 		_exit(brunt_journal_main(fds[0], file));
 	}
 	assert_int_equal(write(fds[1], "{\"a\":1}\n", 8), 8);
-	for (int i = 0; i < 500 && st.st_size != 8; i++, usleep(10000))
+	for (int i = 0; i < 2000 && st.st_size != 8; i++, usleep(10000))
 		assert_int_equal(fstat(file, &st), 0);
 	assert_int_equal(st.st_size, 8);
 	close(fds[1]);
@@ -306,6 +307,22 @@ static void a_line_without_end_is_lost_and_what_follows_is_kept(void **state)
 	unlink(path);
 }
 
+/* Is nothing in the pipe, and who reads it waits for more? */
+static bool is_drained(int fd, pid_t reader)
+{
+	char path[64], text[512] = "";
+	const char *at;
+	int left = -1, stat;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)reader);
+	stat = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(stat >= 0 && read(stat, text, sizeof(text) - 1) > 0);
+	close(stat);
+	at = strrchr(text, ')');
+	assert_int_equal(ioctl(fd, FIONREAD, &left), 0);
+	return !left && at && at[2] == 'S';
+}
+
 static void a_full_disk_loses_lines_says_so_and_never_stalls_the_writer(void **state)
 {
 	(void)state;
@@ -334,7 +351,8 @@ static void a_full_disk_loses_lines_says_so_and_never_stalls_the_writer(void **s
 		assert_int_equal(write(fds[1], line, (size_t)size), size);
 	}
 	/* The disk is full. Let it be drained, then make room: lines, and the note, go in again. */
-	usleep(200000);
+	for (int i = 0; i < 1000 && !is_drained(fds[0], child); i++)
+		usleep(10000);
 	assert_int_equal(mount("brunt-test", folder, "tmpfs", MS_REMOUNT, "size=4m"), 0);
 	assert_int_equal(write(fds[1], "{\"last\":1}\n", 11), 11);
 	close(fds[1]);

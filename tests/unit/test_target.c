@@ -286,7 +286,7 @@ static void a_pid_namespace_is_looked_into_when_it_is_ours(void **state)
 	}
 	assert_int_equal(read(tell[0], &launcher, sizeof(launcher)), sizeof(launcher));
 	/* The grandchild sets its name after its parent has spoken. */
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 4000; i++) {
 		inside.any_pid_namespace = true;
 		if (!resolve(target, 0, &with, &victims, &err))
 			break;
@@ -331,7 +331,7 @@ static void remove_folder(const char *path)
 	char full[700];
 
 	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (int i = 0; i < 100 && rmdir(full) && errno == EBUSY; i++)
+	for (int i = 0; i < 4000 && rmdir(full) && errno == EBUSY; i++)
 		usleep(5000);
 	assert_int_not_equal(access(full, F_OK), 0);
 }

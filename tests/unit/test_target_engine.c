@@ -172,7 +172,7 @@ static void a_silent_engine_is_left_after_two_seconds(void **state)
 	(void)state;
 	assert_int_equal(ask((struct engine){ .answer = "", .silent = true }, "redis", id, &err), -ENOTSUP);
 	assert_true(brunt_now() - before >= 1900 * BRUNT_MS);
-	assert_true(brunt_now() - before < 4 * BRUNT_S);
+	assert_true(brunt_now() - before < 20 * BRUNT_S);
 }
 
 static void the_same_name_in_two_engines_is_ambiguous(void **state)

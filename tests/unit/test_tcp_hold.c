@@ -172,10 +172,10 @@ static bool detached_within(void *state, uint64_t ns)
 	return hits.detached;
 }
 
-/* Takes one from the queue; -1 when there is none within a second. */
+/* Takes one from the queue; -1 when there is none for long. */
 static int take(void)
 {
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 5000; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 		if (fd >= 0)
@@ -183,6 +183,22 @@ static int take(void)
 		usleep(2000);
 	}
 	return -1;
+}
+
+/* Has the other end of each connection to the listener read all that it was sent? tcp(7), /proc/net/tcp. */
+static bool is_all_read(void)
+{
+	FILE *file = fopen("/proc/net/tcp", "re");
+	unsigned to, unread;
+	bool all = true;
+	char line[256];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, " %*d: %*x:%*x %*x:%x %*x %*x:%x", &to, &unread) == 2 && to == (unsigned)port)
+			all &= !unread;
+	(void)fclose(file);
+	return all;
 }
 
 static void undo(void *state)
@@ -238,7 +254,8 @@ static void so_many_are_held_and_all_are_gone_after(void **unused)
 		assert_int_equal(recv(fds[i], text, sizeof(text), MSG_DONTWAIT), -1);
 		assert_int_equal(errno, EAGAIN); /* open */
 	}
-	usleep(50000);
+	for (int i = 0; i < 5000 && !is_all_read(); i++)
+		usleep(2000);
 	undo(state);
 	for (int i = 0; i < COUNT; i++) {
 		assert_int_equal(recv(fds[i], text, sizeof(text), 0), 0); /* in good order */
@@ -319,7 +336,7 @@ static void a_pulse_lets_go_and_takes_again(void **unused)
 	assert_false(hits.detached);
 	assert_int_equal(injector->arm(state, brunt_now() + LEASE, &err), 0);
 	assert_true(injector->child(state) != first);
-	for (int i = 0; i < 500 && hits.seen < 6; i++) {
+	for (int i = 0; i < 5000 && hits.seen < 6; i++) {
 		assert_int_equal(injector->poll(state, &hits), 0);
 		usleep(2000);
 	}
@@ -343,7 +360,7 @@ static void a_hoarder_that_is_killed_is_told_as_lost(void **unused)
 	assert_int_equal(poll_until(state, 3).hit, 3);
 	fd = take();
 	kill(injector->child(state), SIGKILL);
-	assert_true(detached_within(state, 5 * BRUNT_S));
+	assert_true(detached_within(state, 20 * BRUNT_S));
 	assert_int_equal(recv(fd, text, sizeof(text), 0), 0); /* the kernel has closed it */
 	close(fd);
 	undo(state);
@@ -359,10 +376,10 @@ static void a_stopped_hoarder_dies_when_its_lease_is_over(void **unused)
 	uint64_t begun = brunt_now();
 
 	(void)unused;
-	assert_int_equal(begin(state, begun + 400 * BRUNT_MS, &err), 0);
+	assert_int_equal(begin(state, begun + 2 * BRUNT_S, &err), 0);
 	kill(injector->child(state), SIGSTOP);
-	assert_true(detached_within(state, 5 * BRUNT_S));
-	assert_true(brunt_now() >= begun + 400 * BRUNT_MS);
+	assert_true(detached_within(state, 20 * BRUNT_S));
+	assert_true(brunt_now() >= begun + 2 * BRUNT_S);
 	finish(state);
 }
 
@@ -386,14 +403,14 @@ static void without_renewal_it_ends_and_a_late_one_does_not_bring_it_back(void *
 	uint64_t begun = brunt_now();
 
 	(void)unused;
-	assert_int_equal(begin(state, begun + 300 * BRUNT_MS, &err), 0);
-	injector->renew(state, begun + 900 * BRUNT_MS);
-	usleep(500000);
+	assert_int_equal(begin(state, begun + 2 * BRUNT_S, &err), 0);
+	injector->renew(state, begun + 3 * BRUNT_S);
+	usleep(2300000);
 	assert_int_equal(injector->poll(state, &hits), 0);
-	if (brunt_now() < begun + 800 * BRUNT_MS) /* else this machine was too busy to tell */
+	if (brunt_now() < begun + 2800 * BRUNT_MS) /* else this machine was too busy to tell */
 		assert_false(hits.lapsed || hits.detached);
-	assert_true(detached_within(state, 5 * BRUNT_S));
-	assert_true(brunt_now() >= begun + 900 * BRUNT_MS);
+	assert_true(detached_within(state, 20 * BRUNT_S));
+	assert_true(brunt_now() >= begun + 3 * BRUNT_S);
 	injector->renew(state, brunt_now() + LEASE);
 	assert_int_equal(injector->poll(state, &hits), 0);
 	assert_true(hits.lapsed && hits.detached);
@@ -468,12 +485,10 @@ static void nobody_at_home_is_a_near_miss(void **unused)
 	state = load("\"connections\": 3, \"reopen\": false");
 	port = open;
 	assert_int_equal(begin(state, brunt_now() + LEASE, &err), 0);
-	for (int i = 0; i < 500 && hits.seen < 3; i++) {
+	for (int i = 0; i < 5000 && strcmp(hits.near_miss, "refused 3 of 3"); i++) {
 		assert_int_equal(injector->poll(state, &hits), 0);
 		usleep(2000);
 	}
-	usleep(20000);
-	assert_int_equal(injector->poll(state, &hits), 0);
 	assert_int_equal(hits.hit, 0);
 	assert_string_equal(hits.near_miss, "refused 3 of 3");
 	finish(state);

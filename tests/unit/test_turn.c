@@ -519,6 +519,12 @@ static void an_abort_hurries_before_it_disarms(void **state)
 	assert_int_equal(script.hurries_at_disarm, 1);
 }
 
+static void get_impatient(void *user)
+{
+	(void)user;
+	brunt_held_hurry(held);
+}
+
 static void an_abort_hurries_what_has_not_settled_yet(void **state)
 {
 	struct brunt_injector slow = fake;
@@ -535,6 +541,18 @@ static void an_abort_hurries_what_has_not_settled_yet(void **state)
 	brunt_held_hurry(held);
 	assert_int_equal(script.hurries, 1);
 	assert_int_equal(held_settle(held, 0), 0);
+
+	/* while it is waited for */
+	script.hurries = 0;
+	held->hurried = false;
+	apply();
+	assert_int_equal(brunt_held_revert(held, 0, NULL), 0);
+	assert_int_equal(held_settle(held, 0), -EBUSY);
+	apply();
+	assert_int_equal(brunt_held_revert(held, 0, NULL), 0);
+	held->on_wait = get_impatient;
+	assert_int_equal(held_settle(held, brunt_now() + 60 * BRUNT_S), 0);
+	assert_int_equal(script.hurries, 1);
 	/* the injector goes with this function */
 	brunt_held_free(held);
 	step.fault.injector = &fake;

@@ -31,7 +31,7 @@ static int stop(void **state)
 
 static struct brunt_sli *probe(struct lab *lab, const char *path)
 {
-	struct brunt_sli *sli = lab_sli(lab, BRUNT_SLI_HTTP, EVERY, BRUNT_S);
+	struct brunt_sli *sli = lab_sli(lab, BRUNT_SLI_HTTP, EVERY, 20 * BRUNT_S);
 
 	snprintf(url, sizeof(url), "http://%s%s", four.where, path);
 	http = (struct brunt_http_sli){ .url = url, .method = "GET" };
@@ -60,8 +60,7 @@ static void an_answer_is_a_good_sample_whose_value_is_its_latency(void **state)
 	sample = lab_first(lab);
 	assert_good(sample);
 	assert_true(sample->has_value);
-	assert_true(sample->value >= 150 * BRUNT_MS && sample->value < 900 * BRUNT_MS);
-	assert_true(sample->done - sample->at >= 150 * BRUNT_MS);
+	assert_true(sample->value >= 150 * BRUNT_MS && sample->value <= (double)(sample->done - sample->at));
 	assert_int_equal(sample->sli, 0);
 }
 
@@ -237,22 +236,43 @@ static void every_probe_makes_a_connection_of_its_own(void **state)
 
 	probe(lab, "/ok");
 	lab_start(lab);
-	lab_run_until(lab, 5);
+	for (int i = 0; i < 3; i++)
+		(void)lab_next(lab);
 	assert_true(atomic_load(&four.counters->connections) - before >= 3);
+}
+
+/* Samples that were not answered when the next one was due. */
+static int overlaps(const struct lab *lab)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < lab->count; i++)
+		count += !lab_was_late(lab->samples + i) && lab->samples[i].done - lab->samples[i].at >= EVERY;
+	return count;
 }
 
 static void keep_alive_uses_one_connection(void **state)
 {
 	struct lab *lab = *state;
+	bool alone = false;
 	int before = atomic_load(&four.counters->connections);
 	int requests = atomic_load(&four.counters->requests);
 
 	probe(lab, "/ok");
 	http.keep_alive = true;
 	lab_start(lab);
-	lab_run_until(lab, 5);
-	assert_true(atomic_load(&four.counters->requests) - requests >= 3);
-	assert_int_equal(atomic_load(&four.counters->connections) - before, 1);
+	for (int i = 0; i < 10 && !alone; i++) {
+		alone = true;
+		for (int j = 0; j < 5; j++) {
+			const struct brunt_sample *sample = lab_next(lab);
+
+			alone &= sample->done - sample->at < EVERY;
+		}
+	}
+	assert_true(atomic_load(&four.counters->requests) - requests >= 5);
+	/* a request that is due before the last one was answered has another one */
+	assert_true(alone);
+	assert_true(atomic_load(&four.counters->connections) - before <= 1 + overlaps(lab));
 }
 
 static void method_headers_body_and_user_agent_arrive(void **state)
@@ -364,7 +384,6 @@ static void a_name_without_address_is_bad(void **state)
 
 	probe(lab, "/ok");
 	snprintf(url, sizeof(url), "http://name.invalid/ok");
-	lab->slis[0].timeout = 4 * BRUNT_S;
 	assert_bad(lab_first(lab), "host name cannot be resolved");
 }
 
@@ -372,7 +391,7 @@ static void a_name_without_address_is_bad(void **state)
 
 static struct brunt_sli *tcp_probe(struct lab *lab, const char *where)
 {
-	struct brunt_sli *sli = lab_sli(lab, BRUNT_SLI_TCP, EVERY, BRUNT_S);
+	struct brunt_sli *sli = lab_sli(lab, BRUNT_SLI_TCP, EVERY, 20 * BRUNT_S);
 
 	tcp.connect = where;
 	sli->tcp = &tcp;
@@ -391,8 +410,11 @@ static void a_connection_is_a_good_sample_with_its_latency_and_is_closed_again(v
 		if (lab_was_late(lab->samples + i))
 			continue;
 		assert_good(lab->samples + i);
-		assert_true(lab->samples[i].value > 0 && lab->samples[i].value < 500 * BRUNT_MS);
+		assert_true(lab->samples[i].value > 0 &&
+			    lab->samples[i].value <= (double)(lab->samples[i].done - lab->samples[i].at));
 	}
+	for (int i = 0; i < 3; i++)
+		(void)lab_next(lab);
 	assert_true(atomic_load(&four.counters->connections) - before >= 3);
 	assert_int_equal(atomic_load(&four.counters->requests), requests);
 }
