@@ -71,6 +71,7 @@ struct brunt_bpf {
 	const struct brunt_names_params *names_params;	 /* or NULL */
 	struct brunt_names *names;			 /* NULL: no end bears a name */
 	bool has_news;					 /* the names stand for other addresses now */
+	bool names_due;					 /* addresses the holder heard of, to be written */
 	struct brunt_error stale;			 /* why those addresses could not all be written; 0: they are */
 	uint64_t patience;				 /* ns: how long prepare may wait for names */
 };

@@ -116,20 +116,28 @@ int brunt_bpf_names_prepare(struct brunt_bpf *bpf, struct brunt_error *err)
 	r = r ?: brunt_names_await(bpf->names, brunt_now() + bpf->patience, err);
 	r = r ?: write_all(bpf, err);
 	bpf->stale.code = 0;
+	bpf->names_due = false;
 	bpf->has_news = !r;
 	return r;
 }
 
-/* What could not be written is tried again each time, and told once. */
+/*
+ * Addresses that were taken at one poll are written at the next: in between, the holder hears of them, and ends the
+ * fault should they cut what must not be cut. What could not be written is tried again each time, and told once.
+ */
 void brunt_bpf_names_poll(struct brunt_bpf *bpf)
 {
-	bool was_stale = bpf->stale.code, changed = bpf->names && brunt_names_take(bpf->names);
+	bool was_stale = bpf->stale.code;
 
-	if (!changed && !was_stale)
+	if (!bpf->names)
 		return;
-	bpf->stale.code = 0;
-	(void)write_all(bpf, &bpf->stale);
-	bpf->has_news |= changed || was_stale != !!bpf->stale.code;
+	if (bpf->names_due || was_stale) {
+		bpf->stale.code = 0;
+		(void)write_all(bpf, &bpf->stale);
+		bpf->has_news |= was_stale != !!bpf->stale.code;
+	}
+	bpf->names_due = brunt_names_take(bpf->names);
+	bpf->has_news |= bpf->names_due;
 }
 
 const struct brunt_names *brunt_bpf_op_names(const void *state)
