@@ -66,6 +66,7 @@ struct brunt_hits {
 	uint64_t hit;	   /* of those, the ones that were hurt */
 	uint64_t unwanted; /* hurt that nobody asked for: a full queue, an undo in a hurry */
 	bool detached;	   /* something took our link away */
+	int silent_role;   /* detached: enum brunt_role of ours that ended or stands still; 0: none */
 	bool target_gone;  /* nothing is left to hit */
 	bool lapsed;	   /* the lease ran out */
 	char breakdown

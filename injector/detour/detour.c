@@ -17,6 +17,7 @@
 #include "brunt/error.h"
 #include "brunt/fault.h"
 #include "brunt/memory.h"
+#include "brunt/role.h"
 #include "brunt/units.h"
 #include "detour/detour_parts.h"
 
@@ -258,8 +259,12 @@ int brunt_detour_poll(struct brunt_detour *detour, struct brunt_hits *ret)
 	if (!detour->part_count)
 		return 0;
 	ret->detached |= (!has_run(detour, ret->seen) && !brunt_detour_is_attached(detour)) ||
-			 !are_devices_up(detour) || !are_lines_alive(detour) ||
+			 !are_devices_up(detour) ||
 			 (!detour->backend->tap && !brunt_detour_linger_runs(&detour->linger));
+	if (!ret->detached && !are_lines_alive(detour)) {
+		ret->detached = true;
+		ret->silent_role = BRUNT_ROLE_LINE;
+	}
 	ret->target_gone = brunt_bpf_all_gone(detour->mount, detour->victims);
 	if (!ret->hit && !ret->seen && detour->control->scope != BRUNT_DETOUR_ALL && !detour->tagged)
 		(void)snprintf(ret->near_miss, sizeof(ret->near_miss),

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "brunt/error.h"
 #include "brunt/memory.h"
+#include "brunt/role.h"
 #include "brunt/units.h"
 #include "fault/dns_fail.h"
 #include "target/cgroup.h"
@@ -264,6 +265,7 @@ int dns_poll(void *opaque, struct brunt_hits *ret)
 {
 	struct dns_state *state = opaque;
 	int r = brunt_bpf_poll(&state->bpf, ret);
+	bool lost;
 	uint64_t strangers = ret->seen;
 
 	brunt_bpf_forget_dead(bpf_map__fd(state->skel->maps.brunt_victims), state->victims, &state->bpf.looked);
@@ -272,13 +274,15 @@ int dns_poll(void *opaque, struct brunt_hits *ret)
 	ret->seen = state->ended.seen;
 	ret->matched = state->ended.matched;
 	ret->hit = state->ended.hit;
+	lost = state->cut;
 	for (size_t i = 0; i < state->started; i++) {
 		add_counts(ret, &state->responders[i]);
-		ret->detached |= brunt_responder_is_lost(&state->responders[i]);
+		lost |= brunt_responder_is_lost(&state->responders[i]);
 	}
-	ret->detached |= state->cut;
 	/* A responder that hung is lost as surely as one that ended: the fault does not come back by itself. */
-	ret->detached |= state->bpf.control->armed && ret->lapsed;
+	lost |= state->bpf.control->armed && ret->lapsed;
+	ret->silent_role = lost && !ret->detached ? BRUNT_ROLE_RESPONDER : 0;
+	ret->detached |= lost;
 	tell_near_miss(state, strangers, ret);
 	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
 	return 0;

@@ -271,6 +271,7 @@ static int pause_poll(void *opaque, struct brunt_hits *ret)
 		ret->detached |= brunt_pauser_is_lost(&state->pausers[i]);
 	}
 	ret->detached |= state->cut;
+	ret->silent_role = ret->detached ? BRUNT_ROLE_PAUSER : 0;
 	ret->lapsed = state->lapsed || (state->expires && state->pausers[0].paused && brunt_now() >= state->expires);
 	ret->target_gone = state->count && !alive;
 	return 0;

@@ -422,6 +422,7 @@ int brunt_syscall_poll(void *opaque, struct brunt_hits *ret)
 	ret->hit = counts.hit;
 	ret->lapsed = counts.lapsed;
 	ret->detached = state->cut || (state->expires && brunt_keep_is_lost(&ground.keep));
+	ret->silent_role = ret->detached ? BRUNT_ROLE_KEEPER : 0;
 	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
 	brunt_syscall_breakdown(&ground.keep, state->rule, ret->breakdown, sizeof(ret->breakdown));
 	brunt_syscall_near_miss(&ground.keep, state->rule, ret->near_miss, sizeof(ret->near_miss));

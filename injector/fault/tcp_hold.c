@@ -26,6 +26,7 @@
 #include "brunt/fault.h"
 #include "brunt/memory.h"
 #include "brunt/param.h"
+#include "brunt/role.h"
 #include "brunt/target.h"
 #include "brunt/units.h"
 #include "program/bpf.h"
@@ -483,6 +484,7 @@ static int hold_poll(void *opaque, struct brunt_hits *ret)
 	ret->hit = sum.peak;
 	near_miss(state->params, &sum, ret->near_miss, sizeof(ret->near_miss));
 	ret->detached = state->cut || (state->expires && brunt_child_is_lost(&state->child));
+	ret->silent_role = ret->detached ? BRUNT_ROLE_HOARDER : 0;
 	ret->lapsed = state->lapsed || (state->expires && brunt_now() >= state->expires);
 	ret->target_gone = brunt_bpf_all_gone(state->mount, state->victims);
 	return 0;

@@ -7,6 +7,7 @@
 
 #include "brunt/clock.h"
 #include "brunt/error.h"
+#include "brunt/role.h"
 #include "hold/held.h"
 
 void held_tell_lost(struct brunt_held *held, struct held_slot *slot, int code, const char *why)
@@ -88,10 +89,20 @@ bool held_tell_lapsed(struct brunt_held *held, struct held_slot *slot)
 	return true;
 }
 
+static void tell_detached(struct brunt_held *held, struct held_slot *slot)
+{
+	const int role = slot->hits.silent_role;
+	char why[64] = "somebody else detached it";
+
+	if (role > 0 && role < _BRUNT_ROLE_MAX)
+		(void)snprintf(why, sizeof(why), "its %s was killed or stands still", brunt_roles[role].name);
+	held_tell_lost(held, slot, -ENOLINK, why);
+}
+
 static void look_after(struct brunt_held *held, struct held_slot *slot)
 {
 	if (slot->hits.detached) {
-		held_tell_lost(held, slot, -ENOLINK, "somebody else detached it");
+		tell_detached(held, slot);
 		return;
 	}
 	if (held_tell_lapsed(held, slot))

@@ -218,19 +218,22 @@ wait "$flow"
 between "$(seen lost)" 1 "$((steady * 4 / 10))" 'in a hurry: what waited is lost, no more'
 between "$(seen min)" 0 20000000 'then nothing is delayed'
 
-lease=$((500 * SLOW))ms
+# It stands still for longer than the lease, and less than the four seconds in which it must end at the end of the run.
+lease=$((SLOW > 1 ? 3000 : 500))ms
 impair wire '"delay": "200ms"'
 flow 3 $((5000 * (SLOW + 1))) # what is in the line comes when that goes on
 sleep 1
 line=$(role line)
 kill -STOP "$line"
-sleep $((7 * SLOW / 10 + 1)) # longer than the lease
+sleep $((SLOW > 1 ? 3 : 0)).2
+sleep 0.5
 through --to-ns "$far" --to 10.99.0.2:7001 --count 100 --rate 500
 between "$(seen p50)" 0 20000000 'SIGSTOP of the line: after the lease nothing is delayed'
 kill -CONT "$line"
 flowed 'SIGSTOP of the line'
 kill -TERM "$brunt" 2>/dev/null # it may have noticed, and ended
 wait "$brunt"
+like "$(cat "$WORK/run")" 'lost: its line was killed or stands still' 'and the run says whose silence it was'
 
 # One that stays stopped cannot read that it is to end, and is not waited for longer than one that can.
 lease=5s

@@ -16,6 +16,7 @@
 #include "brunt/error.h"
 #include "brunt/ledger.h"
 #include "brunt/memory.h"
+#include "brunt/role.h"
 #include "brunt/plan.h"
 #include "brunt/units.h"
 #include "hold/held.h"
@@ -35,6 +36,7 @@ static struct {
 	int fail_code;	/* with this; 0: -EIO */
 	bool half;	/* a failing attach or arm has had its effect all the same */
 	bool gone, detached, lapsed;
+	int silent_role;
 	bool attached[STEPS], in_effect[STEPS];
 	unsigned loaded;
 	unsigned attaches[STEPS], detaches[STEPS];
@@ -125,6 +127,7 @@ static int fake_poll(void *opaque, struct brunt_hits *ret)
 	ret->hit = state->step + 7;
 	ret->target_gone = script.gone;
 	ret->detached = script.detached;
+	ret->silent_role = script.silent_role;
 	ret->lapsed = script.lapsed;
 	return play(POLL, state->step);
 }
@@ -768,9 +771,27 @@ static void a_lost_link_is_told_once(void **state)
 	script.detached = true;
 	brunt_held_poll(held);
 	assert_int_equal(find_report(BRUNT_REPORT_LOST, 0)->code, -ENOLINK);
+	assert_string_equal(find_report(BRUNT_REPORT_LOST, 0)->text, "somebody else detached it");
 	report_count = 0;
 	brunt_held_poll(held);
 	assert_null(find_report(BRUNT_REPORT_LOST, 0));
+	assert_int_equal(brunt_held_revert_all(held, &err), 0);
+	assert_nothing_left();
+	drop_held();
+}
+
+static void the_loss_of_a_process_of_ours_names_it(void **state)
+{
+	struct brunt_error err = { 0 };
+
+	(void)state;
+	make_plan(&fake);
+	make_held();
+	assert_int_equal(brunt_held_apply(held, 0, 1, &err), 0);
+	script.detached = true;
+	script.silent_role = BRUNT_ROLE_LINE;
+	brunt_held_poll(held);
+	assert_string_equal(find_report(BRUNT_REPORT_LOST, 0)->text, "its line was killed or stands still");
 	assert_int_equal(brunt_held_revert_all(held, &err), 0);
 	assert_nothing_left();
 	drop_held();
@@ -1008,6 +1029,7 @@ int main(void)
 		cmocka_unit_test(all_targets_together_must_fit_before_anything_is_touched),
 		cmocka_unit_test(a_missing_target_may_still_come_when_there_are_services),
 		cmocka_unit_test(a_lost_link_is_told_once),
+		cmocka_unit_test(the_loss_of_a_process_of_ours_names_it),
 		cmocka_unit_test(a_fault_that_lapses_alone_is_told_as_lost),
 		cmocka_unit_test(a_fault_that_lapsed_since_the_last_poll_is_told_when_it_is_undone),
 		cmocka_unit_test(a_fault_that_lapses_with_the_holder_is_not_told_as_lost),
