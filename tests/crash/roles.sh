@@ -17,7 +17,7 @@ cat >"$WORK/roles.json" <<END
             "command": { "command": { "run": ["true"] }, "every": "100ms" } },
   "method": [
     { "name": "lossy", "fault": "packet.drop", "on": "victim", "probability": "10%", "background": true },
-    { "name": "deaf", "fault": "connect.fail", "errno": "ECONNREFUSED", "on": "victim", "background": true },
+    { "name": "deaf", "fault": "connect.fail", "errno": "$refused", "on": "victim", "background": true },
     { "name": "nameless", "fault": "dns.fail", "on": "victim", "background": true },
     { "name": "broken", "fault": "syscall.fail", "on": "victim", "calls": ["getpriority"], "errno": "EPERM", "attach": true, "background": true },
     { "name": "full", "fault": "tcp.hold", "on": "victim", "to": "127.0.0.1:$PORT", "connections": 2, "rate": 20, "background": true },
