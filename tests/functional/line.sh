@@ -180,13 +180,17 @@ check 'and arrives as it was sent' cmp "$WORK/sent" "$WORK/got"
 restore
 
 # ---- the end, whoever makes it ----
-# flow SECONDS [WAIT_MS]: packets one after another, in the background; `flowed` waits for its end.
+# flow SECONDS [WAIT_MS]: packets one after another, in the background; `landed` waits for its end.
 flow() {
-	"$packets" --to-ns "$far" --to 10.99.0.2:7000 --count $(($1 * steady)) --rate "$steady" --wait "${2:-3000}" >"$WORK/seen" &
+	"$packets" --to-ns "$far" --to 10.99.0.2:7000 --count $(($1 * steady)) --rate "$steady" --wait "${2:-3000}" >"$WORK/flow" &
 	flow=$!
 }
-flowed() {
+landed() {
 	wait "$flow"
+	mv "$WORK/flow" "$WORK/seen"
+}
+flowed() {
+	landed
 	between "$(seen lost)" 0 0 "$1: not one packet is lost"
 	between "$(seen max)" 200000000 60000000000 'they were delayed'
 	between "$(seen min)" 0 20000000 'and no longer are'
@@ -218,20 +222,19 @@ flow 3
 sleep 1
 kill -TERM "$brunt"
 wait "$brunt"
-wait "$flow"
+landed
 between "$(seen lost)" 1 "$((steady * 4 / 10))" 'in a hurry: what waited is lost, no more'
 between "$(seen min)" 0 20000000 'then nothing is delayed'
 
 # It stands still for longer than the lease, and less than the four seconds in which it must end at the end of the run.
-lease=$((SLOW > 1 ? 3000 : 500))ms
+lease=$((SLOW > 1 ? 2000 : 500))ms
 impair wire '"delay": "200ms"'
-flow 3 $((5000 * (SLOW + 1))) # what is in the line comes when that goes on
+flow $((SLOW > 1 ? 6 : 3)) $((5000 * (SLOW + 1))) # what is in the line comes when that goes on
 sleep 1
 line=$(role line)
 kill -STOP "$line"
-sleep $((SLOW > 1 ? 3 : 0)).2
-sleep 0.5
-through --to-ns "$far" --to 10.99.0.2:7001 --count 100 --rate 500
+sleep $((SLOW > 1 ? 2 : 0)).7
+through --to-ns "$far" --to 10.99.0.2:7001 --count 100 --rate 500 --wait 200
 between "$(seen p50)" 0 20000000 'SIGSTOP of the line: after the lease nothing is delayed'
 kill -CONT "$line"
 flowed 'SIGSTOP of the line'
@@ -292,7 +295,7 @@ impair wire '"delay": "200ms"'
 flow 3
 sleep 1
 kill -KILL "$(role line)"
-wait "$flow"
+landed
 between "$(seen lost)" 1 "$((steady * 3 / 2))" 'kill -9 of the line: what waited in it, and what came within the lease'
 between "$(seen min)" 0 20000000 'then nothing is delayed'
 kill -TERM "$brunt" 2>/dev/null
