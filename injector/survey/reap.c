@@ -25,7 +25,10 @@
 
 static unsigned kill_one(pid_t pid, pid_t spare)
 {
-	if (pid <= 0 || pid == spare)
+	siginfo_t info;
+
+	/* /proc may be another PID namespace's and its numbers strangers'; and a number that can be waited for stays whose it is */
+	if (pid <= 0 || pid == spare || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
 		return 0;
 	(void)kill(pid, SIGKILL);
 	return 1;

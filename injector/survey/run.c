@@ -364,7 +364,8 @@ static int check(struct run *run, struct brunt_error *err)
 	while (!over && ends[0] >= 0) {
 		struct pollfd events[] = { { ends[0], POLLIN, 0 }, { run->signals, POLLIN, 0 } };
 
-		over = !poll(events, BRUNT_COUNT(events), left_ms(until)) && brunt_now() >= until;
+		(void)poll(events, BRUNT_COUNT(events), left_ms(until));
+		over = brunt_now() >= until; /* however much it writes */
 		if (events[1].revents)
 			stop_here(run);
 		if (events[0].revents)
@@ -372,9 +373,12 @@ static int check(struct run *run, struct brunt_error *err)
 	}
 	/* it may have closed its output and go on */
 	while (!waitpid(pid, &board->end.check, WNOHANG)) {
+		struct pollfd told = { run->signals, POLLIN, 0 };
+
 		if (brunt_now() >= until)
 			(void)kill(pid, SIGKILL);
-		(void)nanosleep(&nap, NULL);
+		if (ppoll(&told, 1, &nap, NULL) > 0)
+			stop_here(run);
 	}
 	if (ends[0] >= 0)
 		(void)close(ends[0]);

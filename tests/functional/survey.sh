@@ -93,6 +93,12 @@ for user in root nobody; do
 	survey "$user" $calls --dir "$WORK" -- ./bears heedless numbers result
 	is "$status" 0 "$user: without the check nothing is seen of it"
 
+	# one that waits and says so, until what it waits for is there
+	survey "$user" --calls write --errno ENOSPC --timeout 2s --dir "$WORK" \
+		--check 'until grep . result; do echo waiting; done' -- ./bears heedless numbers result
+	is "$status" 1 "$user: a check that never stops talking is ended, too"
+	like "$table" '^  write                   1  silently wrong  ENOSPC$' "$user: and what it said counts"
+
 	mkdir -p "$WORK/around/tmp" && chmod 1777 "$WORK/around/tmp" && echo 7 >"$WORK/around/numbers"
 	TMPDIR=$WORK/around/tmp survey "$user" --calls read --errno EIO --dir "$WORK/around" --check 'find . | sort' -- \
 		"$WORK/bears" careful numbers
